@@ -1,0 +1,67 @@
+# Everything a person or CI does with a checkout. Packages live in $(VENV); stamps inside it remember which requirements
+# it holds, so that nothing is installed twice and nothing is forgotten after a pull.
+
+VENV ?= .venv
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
+STUDIES ?= studies
+MODEL ?= sample_data/demo_model
+PORT ?= 8000
+ARGS ?=
+
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+# Nothing here has a screen, and nothing may look for a model on the network.
+export MPLBACKEND ?= Agg
+export QT_QPA_PLATFORM ?= offscreen
+export VTK_DEFAULT_OPENGL_WINDOW ?= vtkEGLRenderWindow
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve lint test clean
+
+help:  ## Show what there is
+	@echo "usage: make TARGET [ARGS='...']"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMPS)/server  ## Install server, command line and samples into .venv
+
+demo: install  ## Ask a real chest CT and a real brain MRI, then keep serving (ARGS=--once: stop after asking)
+	$(BIN)/medsight demo --studies $(STUDIES) --model $(MODEL) $(ARGS)
+
+serve: install  ## Serve the studies folder on 127.0.0.1 (STUDIES=..., MODEL=..., PORT=...)
+	$(BIN)/medsight serve --studies $(STUDIES) --model $(MODEL) --port $(PORT) $(ARGS)
+
+lint: $(STAMPS)/dev  ## Check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## Lint, then run the tests (ARGS='-k client' goes to pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+clean:  ## Remove caches and what demo wrote; .venv and studies stay
+	rm -rf build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+
+$(STAMPS)/venv:
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+	  || { echo "MedSIGHT's pinned packages need Python 3.11 or 3.12: install one and run make PYTHON=/path/to/it." >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) \
+	  || { echo "Python's venv module is incomplete: on Debian run 'apt-get install python3-venv'." >&2; exit 1; }
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/server: requirements/server.txt requirements/no-deps.txt pyproject.toml $(STAMPS)/venv
+	@echo "Installing server packages into $(VENV) (once, some minutes) ..."
+	@$(PIP) -r requirements/server.txt
+	@$(PIP) --no-deps -r requirements/no-deps.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/dev: requirements/train.txt requirements/dev.txt $(STAMPS)/server
+	@echo "Installing test packages into $(VENV) (once, some minutes) ..."
+	@$(PIP) -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,198 @@
+"""The commands of ``medsight`` and their options.
+
+Each command checks the request before anything slow happens, does its work through the same doors that everybody else
+has (`Engine`, `MedSightClient`, the server), and leaves the rest to its neighbours in this package.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+import medsight_core
+from medsight_core.cli import failures
+from medsight_core.cli.failures import guarded
+from medsight_core.errors import InputError, MedSightError
+from medsight_core.protocol import DEFAULT_PORT, SCOPE_PLANE, SCOPE_VOLUME, TOKEN_ENVIRONMENT, Question, parse_question
+
+if TYPE_CHECKING:
+    from medsight_core.answer import Answer
+    from medsight_core.cli.progress import Phase
+    from medsight_core.client import Reply
+    from medsight_core.imaging.volume import Volume
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
+console = Console(highlight=False)
+
+_STEPS = {"encode": "Looking at the image", "generate": "Writing the sentence", "decode": "Outlining the regions"}
+
+StudiesOption = Annotated[Path, typer.Option(help="Folder with the images that may be asked by id.")]
+ModelOption = Annotated[
+    Path | None, typer.Option(help="Folder of the model; the small model that ships with MedSIGHT when left out.")
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar=TOKEN_ENVIRONMENT,
+        help="The server's token. Better in the environment: other users can see a command's options.",
+    ),
+]
+
+
+def main() -> None:
+    """Entry point of the ``medsight`` command."""
+    app()
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose.")] = False) -> None:
+    """Ask a medical volume in plain words: a sentence, named segments, a picture. Research use only."""
+    failures.debug = debug
+
+
+@app.command()
+@guarded
+def ask(
+    image: Annotated[Path, typer.Argument(help="NIfTI, NRRD or MetaImage file, or a folder with a DICOM series.")],
+    prompt: Annotated[str, typer.Argument(help="The question, such as 'Outline the right lung.'")],
+    plane: Annotated[str | None, typer.Option(help="Ask about one plane only, such as axial:42.")] = None,
+    volume: Annotated[bool, typer.Option("--volume", help="Ask about the whole volume (the default).")] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the answer's files.")] = Path("answer"),
+    server: Annotated[str | None, typer.Option(help="Address of a running server; answers here when left out.")] = None,
+    token: TokenOption = None,
+    model: ModelOption = None,
+    modality: Annotated[str | None, typer.Option(help="CT, MR, US, XR or OT; guessed when left out.")] = None,
+    window: Annotated[str | None, typer.Option(help="Window preset, such as lung; chosen when left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+) -> None:
+    """Ask one question about one image.
+
+    Prints the answer and writes answer.json, segmentation.seg.nrrd and overlay.png.
+    """
+    from medsight_core.cli import output
+    from medsight_core.cli.progress import progress
+
+    if plane is not None and volume:
+        raise InputError("Both --plane and --volume are given: choose one.")
+    if server is not None and model is not None:
+        raise InputError("The server answers with its own model: leave out --model, or --server to answer here.")
+    scope = SCOPE_VOLUME if plane is None else SCOPE_PLANE
+    question = parse_question(
+        {"prompt": prompt, "scope": scope, "plane": plane, "modality": modality, "window": window}
+    )
+    with progress() as phase:
+        phase("Reading the image")
+        from medsight_core.imaging.volume import read_volume
+
+        asked = read_volume(image, modality)
+        segmentation = None
+        if server is None:
+            answer = _ask_here(asked, question, model or default_model(), phase)
+        else:
+            reply = _ask_server(image, question, server, token, phase)
+            answer, segmentation = reply.answer, reply.segmentation
+        phase("Writing the answer")
+        written = output.save(out, asked, answer, segmentation)
+    if as_json:
+        print(json.dumps(answer.to_json(), indent=2, ensure_ascii=False))
+    else:
+        output.show(console, answer)
+        for path in written:
+            console.print(str(path), style="dim", markup=False, soft_wrap=True)
+
+
+@app.command()
+@guarded
+def serve(
+    studies: StudiesOption,
+    model: ModelOption = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; anything but a loopback address lets other machines in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = DEFAULT_PORT,
+    token: TokenOption = None,
+) -> None:
+    """Serve a folder of images to Slicer and other clients until Ctrl+C."""
+    from medsight_core.server.serve import serve as run
+    from medsight_core.server.settings import Settings
+
+    settings = Settings(studies=studies, model=model or default_model(), host=host, port=port, token=token or "")
+    with suppress(KeyboardInterrupt):  # the way to stop it
+        run(settings)
+
+
+@app.command()
+@guarded
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Stop after the questions, do not keep serving.")] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the answers' files.")] = Path("demo"),
+    studies: StudiesOption = Path("studies"),
+    model: ModelOption = None,
+    port: Annotated[
+        int | None, typer.Option(help=f"Port to listen on; {DEFAULT_PORT}, or a free one with --once, when left out.")
+    ] = None,
+) -> None:
+    """Ask a real chest CT and a real brain MRI through a real server, then keep serving."""
+    from medsight_core.cli.demo import run
+
+    run(studies, model or default_model(), out, port, once, console)
+
+
+@app.command()
+@guarded
+def version() -> None:
+    """Print the version."""
+    print(medsight_core.__version__)
+
+
+def default_model() -> Path:
+    """Folder of the model that ships with MedSIGHT."""
+    package = importlib.util.find_spec("sample_data")
+    if package is None or not package.submodule_search_locations:
+        raise InputError("The model that ships with MedSIGHT is not installed: give a model's folder with --model.")
+    return Path(package.submodule_search_locations[0]) / "demo_model"
+
+
+def _ask_here(volume: Volume, question: Question, model: Path, phase: Phase) -> Answer:
+    phase("Loading the model")
+    from medsight_core.engine.engine import Engine
+
+    def report(step: str, fraction: float) -> None:
+        phase(_STEPS.get(step, step), fraction)
+
+    engine = Engine.load(model)
+    return engine.ask(
+        volume,
+        question.prompt,
+        scope=question.scope,
+        plane=question.plane,
+        window=question.window,
+        progress=report,
+    )
+
+
+def _ask_server(image: Path, question: Question, server: str, token: str | None, phase: Phase) -> Reply:
+    from medsight_core.client import MedSightClient
+
+    with MedSightClient(server, token) as client:
+        phase("Sending the image")
+        session = client.upload(image)
+        try:
+            phase("Waiting for the answer")
+            return client.ask(
+                question.prompt,
+                session=session,
+                scope=question.scope,
+                plane=question.plane,
+                modality=question.modality,
+                window=question.window,
+            )
+        finally:
+            with suppress(MedSightError):  # sessions expire by themselves; what matters is why there is no answer
+                client.delete_session(session)

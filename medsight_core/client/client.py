@@ -1,0 +1,168 @@
+"""`MedSightClient`: connect to a server, send it an image, ask.
+
+Checks what it can before anything travels, through the same `medsight_core.protocol` that the server uses. Knows
+nothing of Slicer, of how a label file is read, or of how the model works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from medsight_core.client.multipart import FileUpload
+from medsight_core.client.reply import Reply, ServerInfo, parse_json, parse_reply
+from medsight_core.client.transport import CONNECT_TIMEOUT, READ_TIMEOUT, SHORT_READ_TIMEOUT, Transport
+from medsight_core.errors import InputError, NotFoundError, ServerError, TooLargeError
+from medsight_core.protocol import (
+    DEFAULT_PORT,
+    EXTENSION_SEGMENTATION,
+    PATH_INFER,
+    PATH_INFO,
+    PATH_SESSION,
+    PlaneRequest,
+    check_id,
+    label_extension,
+    parse_question,
+)
+
+DEFAULT_ADDRESS = f"http://127.0.0.1:{DEFAULT_PORT}"
+
+# Extensions of two parts that a server must see whole to know the format.
+_DOUBLE_EXTENSIONS = (".nii.gz", EXTENSION_SEGMENTATION)
+
+
+class MedSightClient:
+    """A conversation partner's address, token and patience. Not safe to share between threads.
+
+    address: ``http://host:port``; the scheme may be left out.
+    token: what the server printed when it started; None when it wants none.
+    connect_timeout, read_timeout: seconds; see `medsight_core.client.transport` for why they differ.
+
+    Raises InputError when the address or token cannot be used. Every method raises `medsight_core.errors` types whose
+    text says what to do.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        token: str | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
+    ):
+        """Opens no connection yet."""
+        self._transport = Transport(address, token, connect_timeout, read_timeout)
+        self._info: ServerInfo | None = None
+
+    @property
+    def address(self) -> str:
+        """The server's address in full."""
+        return self._transport.address
+
+    def __enter__(self) -> MedSightClient:
+        """The client itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Drop the open connections. Sessions on the server stay until deleted or expired."""
+        self._transport.close()
+
+    def info(self) -> ServerInfo:
+        """Who the server is, what its model knows, and its limits. Also proves that the token is right.
+
+        Raises ServerError when the server speaks a newer protocol.
+        """
+        response = self._transport.request("GET", PATH_INFO, read_timeout=SHORT_READ_TIMEOUT)
+        self._info = ServerInfo.from_json(parse_json(response.content))
+        return self._info
+
+    def upload(self, path: str | Path) -> str:
+        """Send one image file (NRRD, NIfTI or MetaImage), streamed from disk; the id of a session that holds it.
+
+        The server sees only the file's extension, never its name. Sessions expire by themselves after an hour.
+        Raises NotFoundError, InputError (a folder) or TooLargeError before anything travels.
+        """
+        file = Path(path)
+        if file.is_dir():
+            raise InputError(f"{file} is a folder: save the series as one .nrrd or .nii.gz file and send that.")
+        if not file.is_file():
+            raise NotFoundError(f"There is no file {file}: check the path.")
+        limit = (self._info or self.info()).max_upload_bytes
+        body = FileUpload("files", file, "image" + _extension(file))
+        if len(body) > limit:
+            raise TooLargeError(
+                f"The image has {file.stat().st_size / 1e6:.1f} MB and the server takes at most {limit / 1e6:.1f} MB: "
+                "crop or resample it, or raise the server's limit."
+            )
+        response = self._transport.request("PUT", PATH_SESSION, data=body, headers={"Content-Type": body.content_type})
+        try:
+            return check_id(parse_json(response.content)["session_id"], "session id")
+        except (KeyError, TypeError, InputError):
+            raise ServerError("The server took the image but gave no session for it: look at its log.") from None
+
+    def delete_session(self, session: str) -> None:
+        """Make the server forget an uploaded image; one that it no longer has is no error."""
+        path = PATH_SESSION + check_id(session, "session id")
+        with contextlib.suppress(NotFoundError):
+            self._transport.request("DELETE", path, read_timeout=SHORT_READ_TIMEOUT)
+
+    def ask(
+        self,
+        prompt: str,
+        *,
+        session: str | None = None,
+        image: str | None = None,
+        scope: str = "volume",
+        plane: PlaneRequest | Mapping[str, Any] | str | None = None,
+        history: Sequence[tuple[str, str]] = (),
+        modality: str | None = None,
+        window: str | None = None,
+        result_extension: str = EXTENSION_SEGMENTATION,
+    ) -> Reply:
+        """Ask about an uploaded image (``session``) or one of the server's studies (``image``).
+
+        scope: "volume", or "plane" with ``plane``: "axial:42" (an index in stored voxel order) or a `PlaneRequest`.
+        history: earlier (question, answer) pairs of the same conversation, oldest first.
+        modality, window: override what the server would choose, such as "CT" and "lung".
+        result_extension: format of the label file, ".seg.nrrd", ".nrrd" or ".nii.gz".
+
+        Raises InputError or TooLargeError before anything travels when the question cannot be asked; NotFoundError when
+        the server does not have the image, or no longer.
+        """
+        if (session is None) == (image is None):
+            raise InputError("A question needs one image: give a session (from upload) or an image id, not both.")
+        question = parse_question(
+            {
+                "prompt": prompt,
+                "scope": scope,
+                "plane": plane.to_json() if isinstance(plane, PlaneRequest) else plane,
+                "history": history,
+                "modality": modality,
+                "window": window,
+            }
+        )
+        params = question.to_params()
+        params["result_extension"] = label_extension({"result_extension": result_extension})
+        if session is not None:
+            query = {"session_id": check_id(session, "session id")}
+        else:
+            query = {"image": check_id(image)}
+        if self._info is None:
+            self.info()  # a newer server must say so, not be misunderstood
+        response = self._transport.request(
+            "POST", PATH_INFER, params={**query, "output": "all"}, data={"params": json.dumps(params)}
+        )
+        return parse_reply(response.headers.get("Content-Type", ""), response.content)
+
+
+def _extension(path: Path) -> str:
+    name = path.name.lower()
+    for extension in _DOUBLE_EXTENSIONS:
+        if name.endswith(extension):
+            return extension
+    return path.suffix.lower()

@@ -1,0 +1,212 @@
+"""The engine: a volume and words in, an `Answer` out.
+
+A question travels planes → features → replies → code states → masks → sentence. The engine holds the model and a cache
+of vision features, and no state of any conversation. It knows nothing of HTTP, MONAI Label or Slicer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from medsight_core.answer import Answer, ModelInfo, Region
+from medsight_core.engine.cache import FeatureCache
+from medsight_core.engine.description import describe, read_config
+from medsight_core.engine.regions import Candidate, Finding, best_candidates, locate
+from medsight_core.engine.views import VolumeView, batches, stack_pixels
+from medsight_core.engine.wording import Mention, compose, find_mentions, plain_history
+from medsight_core.errors import InputError, ModelError
+from medsight_core.imaging.volume import Volume
+from medsight_core.model.medsight import ImageFeatures, MedSightModel
+from medsight_core.model.processor import MedSightProcessor
+from medsight_core.protocol import SCOPE_PLANE, PlaneRequest, check_prompt, check_scope
+from medsight_core.terminology import coding, color
+
+Progress = Callable[[str, float], None]
+
+BATCH = 8  # planes at once: enough to fill the cores, little enough to report progress
+
+
+class Engine:
+    """Answers questions about volumes with one loaded model. Safe to call from several threads."""
+
+    def __init__(self, model: MedSightModel, processor: MedSightProcessor) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.config = processor.config
+        self.cache = FeatureCache()
+
+    @classmethod
+    def load(cls, model_dir: str | Path, device: str = "cpu") -> Engine:
+        """Load a model folder. Raises ModelError when it is missing, incomplete or does not fit this version."""
+        config = read_config(model_dir)
+        processor = MedSightProcessor.from_pretrained(model_dir, config)
+        try:
+            model, report = MedSightModel.from_pretrained(
+                str(model_dir), config=config, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ModelError(f"The weights in {model_dir} cannot be loaded: save or convert the model again.") from error
+        wrong = sorted(str(key) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[kind])
+        if wrong:
+            raise ModelError(
+                f"The weights in {model_dir} do not fit this version ({len(wrong)} keys, the first is {wrong[0]}): save or "
+                "convert the model again."
+            )
+        return cls(model.to(device), processor)
+
+    def describe(self) -> dict[str, Any]:
+        """What may be asked of this model, as plain JSON."""
+        return describe(self.config)
+
+    @torch.inference_mode()
+    def ask(
+        self,
+        volume: Volume,
+        prompt: str,
+        scope: str = "volume",
+        plane: PlaneRequest | None = None,
+        history: Sequence[tuple[str, str]] = (),
+        window: str | None = None,
+        progress: Progress | None = None,
+    ) -> Answer:
+        """Answer a question about one plane of a volume, or about all of it.
+
+        scope: "plane" (``plane`` is needed) or "volume". history: earlier (question, answer) turns, oldest first.
+        window: CT window preset or "LEVEL/WIDTH"; the model's own by default.
+        progress: called with "encode", "generate" or "decode" and how much of it is done, 0..1.
+        Returns masks as bool arrays (I, J, K) on the volume's own voxel grid.
+        Raises InputError or TooLargeError for a prompt, plane or window that cannot be used.
+        """
+        prompt, scope, tell = check_prompt(prompt), check_scope(scope), progress or _silent
+        timings = _Timings()
+        if scope == SCOPE_PLANE:
+            if plane is None:
+                raise InputError("The scope is 'plane' but no plane is given: add plane, for example axial:42.")
+            view = VolumeView.of_plane(volume, plane, self.processor, window)
+        else:
+            view = VolumeView.of_volume(volume, self.processor, window)
+        with timings.of("encode"):
+            patches, class_tokens = self._see(view, tell)
+            keys = torch.tensor(view.key_planes, device=self.model.device)
+            features = ImageFeatures(patches[keys], class_tokens[keys], self.model.perceiver.regions(patches[keys]))
+        with timings.of("generate"):
+            tell("generate", 0.0)
+            replies = self._reply(prompt, history, features)
+            tell("generate", 1.0)
+        with timings.of("decode"):
+            tell("decode", 0.0)
+            candidates = best_candidates(self.model, features.patches, [reply.candidates for reply in replies])
+            findings = locate(self.model, patches, candidates, view, lambda done: tell("decode", done))
+        return self._answer(replies, findings, volume, scope, timings)
+
+    def _see(self, view: VolumeView, tell: Progress) -> tuple[Tensor, Tensor]:
+        """Patches (P, h, w, D) and class tokens (P, D) of all planes of a view, from the cache when asked before."""
+        config, device = self.config, self.model.device
+        key = (view.volume.fingerprint(), view.window, view.planes)
+        tokens = self.cache.get(key, lambda: self._encode(view, tell, device)).to(device)  # (P, 1 + h*w, D)
+        return tokens[:, 1:].unflatten(1, (config.grid, config.grid)), tokens[:, 0]
+
+    def _encode(self, view: VolumeView, tell: Progress, device: torch.device) -> Tensor:
+        count, parts = len(view.planes), []
+        for batch in batches(count, BATCH):
+            tell("encode", batch.start / count)
+            pixels = stack_pixels(view, range(batch.start, batch.stop), self.processor).to(device, self.model.dtype)
+            patches, class_token = self.model.see(pixels)
+            parts.append(torch.cat([class_token[:, None], patches.flatten(1, 2)], dim=1).cpu())
+        tell("encode", 1.0)
+        return torch.cat(parts)
+
+    def _reply(self, prompt: str, history: Sequence[tuple[str, str]], features: ImageFeatures) -> list[_Reply]:
+        """What the language model says to each key plane."""
+        ids = self.processor.prompt_ids(prompt, plain_history(history))
+        room = self.config.text_config.max_position_embeddings - len(ids) - self.config.num_image_tokens
+        if room < 16:
+            raise InputError("The conversation is too long for this model: start a new one.")
+        generations = self.model.generate(
+            ids, features, self.processor.eos_token, max_new_tokens=min(self.config.max_new_tokens, room)
+        )
+        replies = []
+        for plane, generation in enumerate(generations):
+            text, spans = self.processor.text_and_codes(generation.ids)
+            if len(spans) > len(generation.code_states):  # cut at the length limit, before the last code's state
+                text, spans = text[: spans[-1].start], spans[:-1]
+            text = text.rstrip()
+            mentions = find_mentions(text, spans, self.config.names_of_codes)
+            candidates = [
+                Candidate(mention.name, mention.code, plane, state)
+                for mention, state in zip(mentions, generation.code_states)
+            ]
+            replies.append(_Reply(text, mentions, candidates))
+        return replies
+
+    def _answer(
+        self, replies: list[_Reply], findings: list[Finding], volume: Volume, scope: str, timings: _Timings
+    ) -> Answer:
+        """The sentence and regions that agree with what was found on the planes."""
+        found = {finding.name: finding for finding in findings}
+        # The reply that says most of what is there; among equals the one of the most important plane.
+        base = max(replies, key=lambda reply: len({m.name for m in reply.mentions} & found.keys()))
+        mentioned = list(dict.fromkeys(m.name for m in base.mentions if m.name in found))
+        extra = [name for name in found if name not in mentioned]
+        numbers = {name: index + 1 for index, name in enumerate([*mentioned, *extra])}
+        wording = compose(base.text, base.mentions, numbers, extra)
+        regions = []
+        for name, label in numbers.items():
+            finding = found[name]
+            along_k = finding.mask.any(axis=(0, 1)).nonzero()[0]
+            regions.append(
+                Region(
+                    label=label,
+                    name=name,
+                    code=finding.code,
+                    span=wording.spans[name],
+                    confidence=finding.confidence,
+                    volume_ml=float(finding.mask.sum()) * volume.voxel_ml,
+                    slices=(int(along_k[0]), int(along_k[-1])),
+                    color=color(name),
+                    terminology=coding(name),
+                    mask=finding.mask,
+                )
+            )
+        return Answer(
+            wording.text, tuple(regions), wording.absent, scope, ModelInfo(**self.describe()["model"]), timings.seconds()
+        )
+
+
+class _Reply:
+    """A reply's text with the names and code states in it."""
+
+    def __init__(self, text: str, mentions: list[Mention], candidates: list[Candidate]) -> None:
+        self.text = text
+        self.mentions = mentions
+        self.candidates = candidates
+
+
+class _Timings:
+    """Seconds by phase, and since the question was asked."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._phases: dict[str, float] = {}
+
+    @contextmanager
+    def of(self, phase: str) -> Any:
+        """Time a ``with`` block."""
+        start = time.perf_counter()
+        yield
+        self._phases[phase] = time.perf_counter() - start
+
+    def seconds(self) -> dict[str, float]:
+        """All phases, and "total"."""
+        return {**self._phases, "total": time.perf_counter() - self._start}
+
+
+def _silent(phase: str, done: float) -> None:
+    """Progress that nobody asked for."""

@@ -1,0 +1,106 @@
+"""Planes of one volume as the model sees them: which planes are looked at, their pixels, and maps painted back.
+
+It joins `imaging` (where a plane lies) to `model` (what a tensor looks like) and knows neither questions nor answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from medsight_core.errors import InputError
+from medsight_core.imaging.plane import Plane, PlaneStack, VisibleBox, plane_for, plane_stack, sample, voxels_on_plane
+from medsight_core.imaging.volume import Volume
+from medsight_core.imaging.window import Window, window_for
+from medsight_core.model.processor import MedSightProcessor
+from medsight_core.protocol import PlaneRequest
+
+VOLUME_ORIENTATION = "axial"
+# Where along a volume the language model looks; each structure must be in sight of one of these planes.
+KEY_FRACTIONS = (0.5, 0.35, 0.65, 0.2, 0.8)
+
+
+@dataclass(frozen=True)
+class VolumeView:
+    """A volume's planes in order, all of one shape, and the window that shows them.
+
+    key_planes: indices of the planes that the language model is asked about, the most important first.
+    """
+
+    volume: Volume
+    planes: tuple[Plane, ...]
+    stack: PlaneStack | None
+    window: Window
+    key_planes: tuple[int, ...]
+
+    @classmethod
+    def of_plane(cls, volume: Volume, request: PlaneRequest, processor: MedSightProcessor, window: str | None) -> VolumeView:
+        """One plane. Raises InputError when the model was not trained on its orientation."""
+        config = processor.config
+        plane = plane_for(volume, request, square=config.square_planes)
+        orientation = nearest_orientation(plane)
+        if orientation not in config.orientations:
+            raise InputError(
+                f"This model was not trained on {orientation} planes: ask about an {' or '.join(config.orientations)} "
+                "plane, or about the whole volume."
+            )
+        return cls(volume, (plane,), None, choose_window(volume, window, config.ct_window), (0,))
+
+    @classmethod
+    def of_volume(cls, volume: Volume, processor: MedSightProcessor, window: str | None) -> VolumeView:
+        """The whole volume as patient-aligned axial planes, no closer together than one mask cell is wide."""
+        config = processor.config
+        stack = plane_stack(volume, VOLUME_ORIENTATION, square=config.square_planes)
+        cell = min(stack.shape) * stack.first.spacing / config.mask_size
+        stack = stack.every(max(1, int(cell / stack.distance)))
+        last = len(stack) - 1
+        keys = tuple(dict.fromkeys(round(fraction * last) for fraction in KEY_FRACTIONS))
+        return cls(volume, stack.planes, stack, choose_window(volume, window, config.ct_window), keys)
+
+    @property
+    def box(self) -> dict[str, int]:
+        """Size of the planes, as `VisibleBox.of` takes it."""
+        rows, cols = self.planes[0].shape
+        return {"rows": rows, "cols": cols}
+
+    def pixel_values(self, index: int, processor: MedSightProcessor) -> Tensor:
+        """Normalised pixels (3, S, S) of one plane."""
+        side = processor.config.vision_config.image_size
+        grey = self.window.to_uint8(sample(self.volume, self.planes[index]))
+        return processor.pixel_values(VisibleBox.of(**self.box, side=side).apply(Image.fromarray(grey)))
+
+    def to_voxels(self, probability: np.ndarray, side: int) -> np.ndarray:
+        """Probability maps (P, m, m) of all planes as a probability per voxel, float32 (I, J, K).
+
+        side: the picture size that the maps belong to (vision_config.image_size).
+        """
+        painted = VisibleBox.of(**self.box, side=side).paint(probability, fill=0.0)
+        if self.stack is not None:
+            return self.stack.to_voxels(painted, self.volume)
+        covered = voxels_on_plane(self.volume, self.planes[0], painted[0] > 0.5)
+        return covered.astype(np.float32)
+
+
+def choose_window(volume: Volume, asked: str | None, ct_window: str) -> Window:
+    """The window a person asked for, else the one the model was trained with."""
+    return window_for(volume, asked or (ct_window if volume.modality == "CT" else None))
+
+
+def nearest_orientation(plane: Plane) -> str:
+    """The named orientation whose normal lies nearest to the plane's."""
+    names = ("sagittal", "coronal", "axial")  # normals along L, P and S
+    return names[int(np.argmax(np.abs(plane.normal)))]
+
+
+def batches(count: int, size: int) -> list[slice]:
+    """Slices of at most ``size`` that cover ``count`` items."""
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def stack_pixels(view: VolumeView, indices: range, processor: MedSightProcessor) -> Tensor:
+    """Normalised pixels (n, 3, S, S) of some planes."""
+    return torch.stack([view.pixel_values(index, processor) for index in indices])

@@ -1,0 +1,175 @@
+"""From a model's reply to the sentence a person reads: region codes become names, numbers, or "not seen".
+
+A reply such as "The right lung [M5_0] and the ribs [M5_2] are outlined." says what the language model means; which of
+these regions are really there is decided later, from the masks. `find_mentions` reads the names, `compose` writes the
+sentence that agrees with the decisions. It knows words only: no tensors, no masks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from medsight_core.model.processor import CodeSpan
+
+# What stands between the name of a thing and its code: "the liver is segmented as [M0_16]", "Liver: [M0_16]".
+_CONNECTOR = re.compile(r"(?:[\s,]+(?:is|are|was|were|has been|can be|segmented|outlined|shown|marked|as|at|by|here))*[\s:,(]*$")
+_CLAUSE_START = re.compile(r"[.,;:!?()\]]|\b(?:and|or|with|of a|shows?|consistent with)\b", re.IGNORECASE)
+_LEADING = re.compile(r"^(?:yes|no|the|a|an|this|there|is|are|here)\b[\s,]*", re.IGNORECASE)
+_BETWEEN = re.compile(r"^(?:,|;| and|, and)? ?(?:the )?$")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+_NOT_SEEN = re.compile(r"(?:^|[.!?]\s+|no,\s+)the ([^.!?\[\]]+?) (?:is|are) not (?:seen|visible)\b", re.IGNORECASE)
+_NUMBER = re.compile(r" \[\d+\]")
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A name with its code in a reply: the name's [start, end), empty when the code stands alone, and the code's."""
+
+    name: str
+    code: str
+    start: int
+    end: int
+    code_start: int
+    code_end: int
+
+
+@dataclass(frozen=True)
+class Wording:
+    """The sentence for the user, where each region's name first stands in it, and what it calls not seen."""
+
+    text: str
+    spans: dict[str, tuple[int, int]]
+    absent: tuple[str, ...]
+
+
+def find_mentions(text: str, codes: Sequence[CodeSpan], names_of_codes: Mapping[str, str]) -> list[Mention]:
+    """The thing that each code of a reply names.
+
+    A code whose meaning is known takes that name; otherwise the words before it, without verbs and articles.
+    """
+    mentions, floor = [], 0
+    for code in codes:
+        known = names_of_codes.get(code.code)
+        before = text[floor : code.start]
+        before = before[: len(before) - len(_matched(_CONNECTOR, before))]
+        if known and before.lower().endswith(known.lower()):
+            start = len(before) - len(known)
+        else:
+            starts = [match.end() for match in _CLAUSE_START.finditer(before)]
+            start = starts[-1] if starts else 0
+            while (word := _LEADING.match(before[start:].lstrip())) and word.group():
+                start = len(before) - len(before[start:].lstrip()) + word.end()
+            start = len(before) - len(before[start:].lstrip())
+        phrase = before[start:]
+        name = known or phrase.lower() or code.code
+        mentions.append(Mention(name, code.code, floor + start, floor + len(before), code.start, code.end))
+        floor = code.end
+    return mentions
+
+
+def absent_names(text: str) -> list[str]:
+    """Names that a reply itself calls not seen ("The liver and the spleen are not seen.")."""
+    found = []
+    for match in _NOT_SEEN.finditer(text):
+        found += [name.strip().lower() for name in re.split(r",? and the |, the ", match.group(1), flags=re.IGNORECASE)]
+    return list(dict.fromkeys(found))
+
+
+def compose(text: str, mentions: Sequence[Mention], numbers: Mapping[str, int], extra: Sequence[str] = ()) -> Wording:
+    """The sentence that agrees with what was found.
+
+    text, mentions: a reply and `find_mentions` of it. numbers: region number by name, for the things really found; every
+    other mentioned name is said to be not seen. extra: found names that the reply does not mention.
+    """
+    builder = _Builder(numbers)
+    position = 0
+    for sentence in _SENTENCE.split(text.strip()):
+        begin = text.index(sentence, position)
+        position = begin + len(sentence)
+        builder.sentence(text, begin, position, [m for m in mentions if begin <= m.code_start < position])
+    if extra:
+        builder.enumerate("The ", extra, " is outlined.")
+    stated = absent_names(builder.text)
+    missing = [name for name in builder.dropped if name not in stated]
+    if missing:
+        builder.not_seen("The ", missing)
+    absent = [name for name in dict.fromkeys([*builder.dropped, *stated]) if name not in builder.spans]
+    return Wording(builder.text, builder.spans, tuple(absent))
+
+
+def plain_history(history: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Earlier turns without the region numbers that were written for the user."""
+    return [(question, _NUMBER.sub("", answer)) for question, answer in history]
+
+
+class _Builder:
+    """Writes sentences one after another and remembers where names landed."""
+
+    def __init__(self, numbers: Mapping[str, int]) -> None:
+        self.numbers = numbers
+        self.text = ""
+        self.spans: dict[str, tuple[int, int]] = {}
+        self.dropped: list[str] = []
+
+    def sentence(self, text: str, begin: int, end: int, mentions: list[Mention]) -> None:
+        lost = [m.name for m in mentions if m.name not in self.numbers]
+        self.dropped += [name for name in lost if name not in self.dropped]
+        if not lost:
+            self._start()
+            self._substitute(text, begin, end, mentions)
+            return
+        between = [text[a.code_end : b.start] for a, b in zip(mentions, mentions[1:])]
+        if not all(_BETWEEN.match(words) for words in between):
+            self._start()
+            self._substitute(text, begin, end, mentions)
+            return
+        lead, tail = text[begin : mentions[0].start], text[mentions[-1].code_end : end]
+        kept = list(dict.fromkeys(m.name for m in mentions if m.name in self.numbers))
+        if kept:
+            self.enumerate(lead, kept, tail)
+        elif lead.lower().startswith("yes"):
+            self.not_seen("No, the ", lost)
+
+    def enumerate(self, lead: str, names: Sequence[str], tail: str) -> None:
+        """ "The A [1], the B [2] and the C [3] are outlined." """
+        self._start()
+        self.text += lead
+        for index, name in enumerate(names):
+            if index:
+                self.text += " and the " if index == len(names) - 1 else ", the "
+            self._name(name if lead or index else name.capitalize(), name)
+        verb = re.compile(r"^ (?:is|are)\b")
+        self.text += verb.sub(" is" if len(names) == 1 and not name.endswith("s") else " are", tail)
+
+    def not_seen(self, lead: str, names: Sequence[str]) -> None:
+        self._start()
+        joined = ", the ".join(names[:-1]) + (" and the " if len(names) > 1 else "") + names[-1]
+        self.text += f"{lead}{joined} {'is' if len(names) == 1 and not names[0].endswith('s') else 'are'} not seen."
+
+    def _substitute(self, text: str, begin: int, end: int, mentions: list[Mention]) -> None:
+        position = begin
+        for mention in mentions:
+            self.text += text[position : mention.start]
+            if mention.name in self.numbers:
+                self._name(text[mention.start : mention.end] or mention.name, mention.name, text[mention.end : mention.code_start])
+            else:
+                self.text += f"{text[mention.start : mention.end] or mention.name} (not seen)"
+            position = mention.code_end
+        self.text += text[position:end]
+
+    def _name(self, words: str, name: str, gap: str = " ") -> None:
+        start = len(self.text)
+        self.text += words
+        self.spans.setdefault(name, (start, len(self.text)))
+        self.text += f"{gap if gap.strip() else ' '}[{self.numbers[name]}]"
+
+    def _start(self) -> None:
+        if self.text:
+            self.text += " "
+
+
+def _matched(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    return match.group() if match else ""

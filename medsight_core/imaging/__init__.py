@@ -1,0 +1,1 @@
+"""Space: volumes, planes and pictures in patient coordinates. Knows no model and no HTTP."""

@@ -1,0 +1,202 @@
+"""Every size and switch of a MedSIGHT model, from a one-million-parameter test model to the official 8B one.
+
+Fields named "switch" follow model-spec section 12; their defaults are ours, and the official-compatible value stands
+beside each. This module knows nothing of tensors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import AutoConfig, CLIPVisionConfig, PreTrainedConfig
+
+from medsight_core.errors import ModelError
+
+CODE_STATES = ("own", "previous")
+PRESENCE = ("class", "mask")
+
+
+class PerceiverConfig(PreTrainedConfig):
+    """Sizes of the Region Perceiver (model-spec section 2). The width is the vision tower's hidden size.
+
+    num_classes: object classes, without the extra "no object" class that the head always has.
+    ffn_ratio: hidden width of the feed-forward blocks as a multiple of the width.
+    """
+
+    model_type = "medsight_perceiver"
+
+    def __init__(
+        self,
+        num_queries: int = 20,
+        num_stages: int = 3,
+        num_heads: int = 8,
+        head_dim: int = 64,
+        ffn_ratio: int = 4,
+        num_classes: int = 17,
+        **kwargs: Any,
+    ) -> None:
+        self.num_queries = num_queries
+        self.num_stages = num_stages
+        self.num_heads = num_heads
+        self.head_dim = head_dim
+        self.ffn_ratio = ffn_ratio
+        self.num_classes = num_classes
+        super().__init__(**kwargs)
+
+
+class CodebookConfig(PreTrainedConfig):
+    """Sizes of the modality-aware codebook (model-spec section 3): ``num_modalities`` tables of ``num_codes`` codes."""
+
+    model_type = "medsight_codebook"
+
+    def __init__(self, num_modalities: int = 18, num_codes: int = 32, code_dim: int = 64, **kwargs: Any) -> None:
+        self.num_modalities = num_modalities
+        self.num_codes = num_codes
+        self.code_dim = code_dim
+        super().__init__(**kwargs)
+
+    @property
+    def code_tokens(self) -> list[str]:
+        """The region code tokens in vocabulary order: "[M{modality}_{code}]", both zero-based, modality-major."""
+        return [f"[M{k}_{j}]" for k in range(self.num_modalities) for j in range(self.num_codes)]
+
+
+class MedSightConfig(PreTrainedConfig):
+    """Configuration of `MedSightModel`.
+
+    vision_config, perceiver_config, codebook_config: parts, as objects or dicts.
+    text_config: any causal language model's configuration (with ``model_type``); its vocabulary holds the code tokens.
+    first_code_token: vocabulary id of "[M0_0]"; the other code tokens follow in order.
+    vision_layer (switch): index into the tower's hidden states; -2 for medsight_full_instruct, -1 for its perceiver.
+    code_state (switch): "own" reads the hidden state at the code's own position (as trained), "previous" the one that
+        predicted it (as the official inference does).
+    decode_jointly (switch): decode all codes of a reply in one perceiver pass (official), or one by one.
+    image_mean, image_std: channel normalisation after scaling to 0..1 (CLIP's).
+    presence: "class" trusts the class head's "no object" (a model trained with it), "mask" asks only for a non-empty
+        mask (official checkpoints, whose head never learned to reject).
+    presence_threshold: least presence at which a region counts as seen.
+    square_planes: sample planes as squares, so that the centre crop loses nothing (official: false).
+    orientations: plane orientations that the model was trained on; others are refused with a sentence.
+    names_of_codes: canonical name of each region code whose meaning is known, for example {"M0_16": "liver"}.
+    modality_names: the names a model knows by image modality ("CT", "MR"); shown to users as what may be asked.
+    ct_window: name of the CT window preset that the model was trained with.
+    max_new_tokens: longest reply.
+    licence, version: shown with each answer.
+    """
+
+    model_type = "medsight"
+    sub_configs = {  # noqa: RUF012 - transformers reads this class attribute
+        "vision_config": CLIPVisionConfig,
+        "perceiver_config": PerceiverConfig,
+        "codebook_config": CodebookConfig,
+        "text_config": AutoConfig,
+    }
+
+    def __init__(
+        self,
+        vision_config: CLIPVisionConfig | dict[str, Any] | None = None,
+        perceiver_config: PerceiverConfig | dict[str, Any] | None = None,
+        codebook_config: CodebookConfig | dict[str, Any] | None = None,
+        text_config: PreTrainedConfig | dict[str, Any] | None = None,
+        first_code_token: int = 151669,
+        vision_layer: int = -2,
+        code_state: str = "own",
+        decode_jointly: bool = True,
+        image_mean: tuple[float, ...] = (0.48145466, 0.4578275, 0.40821073),
+        image_std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711),
+        presence: str = "mask",
+        presence_threshold: float = 0.5,
+        square_planes: bool = False,
+        orientations: tuple[str, ...] = ("axial", "sagittal", "coronal"),
+        names_of_codes: dict[str, str] | None = None,
+        modality_names: dict[str, list[str]] | None = None,
+        ct_window: str = "abdomen",
+        max_new_tokens: int = 512,
+        licence: str = "not stated by the authors",
+        version: str = "",
+        **kwargs: Any,
+    ) -> None:
+        if code_state not in CODE_STATES:
+            raise ModelError(f"config.json has code_state {code_state!r}: use one of {', '.join(CODE_STATES)}.")
+        if presence not in PRESENCE:
+            raise ModelError(f"config.json has presence {presence!r}: use one of {', '.join(PRESENCE)}.")
+        self.vision_config = _build(vision_config, CLIPVisionConfig, _OFFICIAL_VISION)
+        self.perceiver_config = _build(perceiver_config, PerceiverConfig, {})
+        self.codebook_config = _build(codebook_config, CodebookConfig, {})
+        if isinstance(text_config, PreTrainedConfig):
+            self.text_config = text_config
+        else:
+            text = dict(text_config or _OFFICIAL_TEXT)
+            self.text_config = AutoConfig.for_model(text.pop("model_type"), **text)
+        self.first_code_token = first_code_token
+        self.vision_layer = vision_layer
+        self.code_state = code_state
+        self.decode_jointly = decode_jointly
+        self.image_mean = tuple(image_mean)
+        self.image_std = tuple(image_std)
+        self.presence = presence
+        self.presence_threshold = presence_threshold
+        self.square_planes = square_planes
+        self.orientations = tuple(orientations)
+        self.names_of_codes = names_of_codes or {}
+        self.modality_names = modality_names or {}
+        self.ct_window = ct_window
+        self.max_new_tokens = max_new_tokens
+        self.licence = licence
+        self.version = version
+        kwargs.setdefault("tie_word_embeddings", getattr(self.text_config, "tie_word_embeddings", False))
+        super().__init__(**kwargs)
+
+    @property
+    def grid(self) -> int:
+        """Patches along one side of the image (24 in the official model)."""
+        return self.vision_config.image_size // self.vision_config.patch_size
+
+    @property
+    def mask_size(self) -> int:
+        """Cells along one side of a mask (192 in the official model)."""
+        return self.grid * 2**self.perceiver_config.num_stages
+
+    @property
+    def num_image_tokens(self) -> int:
+        """Language-model positions that one image fills: patches, then region queries (596 officially)."""
+        return self.grid**2 + self.perceiver_config.num_queries
+
+    @property
+    def num_code_tokens(self) -> int:
+        """How many region code tokens the vocabulary holds (576 officially)."""
+        return self.codebook_config.num_modalities * self.codebook_config.num_codes
+
+
+_OFFICIAL_VISION = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "image_size": 336,
+    "patch_size": 14,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+    "projection_dim": 768,
+}
+
+_OFFICIAL_TEXT = {
+    "model_type": "qwen3",
+    "vocab_size": 152245,
+    "hidden_size": 4096,
+    "intermediate_size": 12288,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e6,
+    "tie_word_embeddings": False,
+}
+
+
+def _build(value: Any, kind: type[PreTrainedConfig], default: dict[str, Any]) -> Any:
+    """``value`` as a config of ``kind``: kept when it is one already, built from a dict otherwise."""
+    if isinstance(value, kind):
+        return value
+    return kind(**(default if value is None else value))

@@ -1,0 +1,177 @@
+"""The whole model: an image and a conversation in, text with region codes and their masks out (model-spec section 4).
+
+``MedSightModel`` holds the parts and no state of any request: `encode` gives an `ImageFeatures` value, `generate`
+needs it for the text, `decode` needs it for the masks. Two requests can therefore never see each other's image.
+It knows nothing of files, volumes, patient space or words; those are the processor's and the engine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, CLIPVisionModel, PreTrainedModel
+
+from medsight_core.model.codebook import Codebook
+from medsight_core.model.config import MedSightConfig
+from medsight_core.model.perceiver import PerceiverOutput, RegionPerceiver
+
+IMAGE_SENTINEL = -200  # stands for one image in a prompt's ids; never reaches the language model
+
+
+@dataclass
+class ImageFeatures:
+    """What the vision side knows of B images; everything later steps need.
+
+    patches: (B, h, w, D) of the configured layer.
+    class_token: (B, D).
+    regions: (B, N, D) region vectors of the learned queries.
+    """
+
+    patches: Tensor
+    class_token: Tensor
+    regions: Tensor
+
+
+@dataclass
+class Generation:
+    """One generated reply.
+
+    ids: new token ids, without the end token.
+    code_positions: index into ``ids`` of every region code token.
+    code_states: (n, H) hidden state of each code, chosen by ``config.code_state``.
+    """
+
+    ids: list[int]
+    code_positions: list[int]
+    code_states: Tensor
+
+
+class MedSightModel(PreTrainedModel):
+    """CLIP tower, Region Perceiver, codebook, language model, and the two projectors between them."""
+
+    config_class = MedSightConfig
+    base_model_prefix = ""
+    main_input_name = "pixel_values"
+    _supports_sdpa = True
+    _no_split_modules = ["CLIPEncoderLayer", "Stage", "Qwen3DecoderLayer", "LlamaDecoderLayer"]  # noqa: RUF012
+
+    def __init__(self, config: MedSightConfig) -> None:
+        super().__init__(config)
+        width, hidden = config.vision_config.hidden_size, config.text_config.hidden_size
+        self.vision = CLIPVisionModel(config.vision_config)
+        self.perceiver = RegionPerceiver(config.perceiver_config, width)
+        self.codebook = Codebook(config.codebook_config, width, config.perceiver_config.num_classes)
+        self.language = AutoModelForCausalLM.from_config(config.text_config)
+        self.image_to_text = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+        self.text_to_image = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, width))
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Nothing to do: every part initialises itself in its constructor."""
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The language model's token table."""
+        return self.language.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the language model's token table."""
+        self.language.set_input_embeddings(value)
+
+    def see(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Patches (B, h, w, D) and class token (B, D) of normalised images (B, 3, S, S): all that decoding needs."""
+        hidden = self.vision(pixel_values, output_hidden_states=True).hidden_states[self.config.vision_layer]
+        return hidden[:, 1:].unflatten(1, (self.config.grid, self.config.grid)), hidden[:, 0]
+
+    def encode(self, pixel_values: Tensor) -> ImageFeatures:
+        """Vision features of normalised images (B, 3, S, S), S = vision_config.image_size."""
+        patches, class_token = self.see(pixel_values)
+        return ImageFeatures(patches, class_token, self.perceiver.regions(patches))
+
+    def image_tokens(self, features: ImageFeatures) -> Tensor:
+        """(B, h*w + N, H): patches row by row, then region vectors, projected to the language model's width."""
+        return self.image_to_text(torch.cat([features.patches.flatten(1, 2), features.regions], dim=1))
+
+    def splice(self, ids: Sequence[int], images: Tensor) -> Tensor:
+        """Embeddings (T, H) of a prompt whose k-th `IMAGE_SENTINEL` is replaced by ``images[k]`` (n, L, H).
+
+        Raises ValueError when sentinels and images differ in number.
+        """
+        table = self.get_input_embeddings()
+        slots = [position for position, token in enumerate(ids) if token == IMAGE_SENTINEL]
+        if len(slots) != len(images):
+            raise ValueError(f"The prompt has {len(slots)} image slots and {len(images)} images were given.")
+        pieces, start = [], 0
+        for slot, image in zip(slots, images):
+            pieces += [table(torch.tensor(ids[start:slot], dtype=torch.long, device=images.device)), image]
+            start = slot + 1
+        pieces.append(table(torch.tensor(ids[start:], dtype=torch.long, device=images.device)))
+        return torch.cat([piece.to(images.dtype) for piece in pieces])
+
+    def is_code(self, ids: Tensor) -> Tensor:
+        """Which of these token ids are region codes (same shape, bool)."""
+        first = self.config.first_code_token
+        return (ids >= first) & (ids < first + self.config.num_code_tokens)
+
+    def forward(self, inputs_embeds: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Language-model logits (B, T, V) and final hidden states (B, T, H) of spliced embeddings (B, T, H)."""
+        output = self.language(
+            inputs_embeds=inputs_embeds, attention_mask=attention_mask, output_hidden_states=True, use_cache=False
+        )
+        return output.logits, output.hidden_states[-1]
+
+    @torch.inference_mode()
+    def generate(  # type: ignore[override]
+        self, ids: Sequence[int], features: ImageFeatures, eos_token: int, max_new_tokens: int = 512, **options: Any
+    ) -> list[Generation]:
+        """Reply to the same prompt for each of B images; greedy unless ``options`` (transformers' generate) say else.
+
+        ids: prompt with one `IMAGE_SENTINEL`. features: of B images. Returns B generations.
+        """
+        images = self.image_tokens(features)
+        embeds = torch.stack([self.splice(ids, image[None]) for image in images])
+        output = self.language.generate(
+            inputs_embeds=embeds,
+            attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device),
+            max_new_tokens=max_new_tokens,
+            eos_token_id=eos_token,
+            pad_token_id=eos_token,
+            output_hidden_states=True,
+            return_dict_in_generate=True,
+            **{"do_sample": False, **options},
+        )
+        # Step t's last state predicted token t; the state *of* token t is the one that step t + 1 computed.
+        states = torch.stack([step[-1][:, -1] for step in output.hidden_states], dim=1)  # (B, T, H)
+        return [self._collect(sequence, state, eos_token) for sequence, state in zip(output.sequences, states)]
+
+    def _collect(self, sequence: Tensor, states: Tensor, eos_token: int) -> Generation:
+        ids = sequence.tolist()
+        length = ids.index(eos_token) if eos_token in ids else len(ids)
+        codes = self.is_code(sequence[:length]).nonzero()[:, 0]
+        if self.config.code_state == "own":
+            # A reply cut at its length limit right after a code has no later step to take that code's state from.
+            codes = codes[codes + 1 < len(states)]
+            chosen = states[codes + 1]
+        else:
+            chosen = states[codes]
+        return Generation(ids[:length], codes.tolist(), chosen)
+
+    def decode(self, patches: Tensor, code_states: Tensor) -> PerceiverOutput:
+        """Second perceiver pass: masks and classes of ``code_states`` (B, n, H) on ``patches`` (B, h, w, D)."""
+        queries = self.text_to_image(code_states)
+        if self.config.decode_jointly or queries.shape[1] == 1:
+            return self.perceiver(patches, queries)
+        parts = [self.perceiver(patches, queries[:, i : i + 1]) for i in range(queries.shape[1])]
+        return PerceiverOutput(
+            torch.cat([part.queries for part in parts], dim=1),
+            parts[0].pyramid,
+            [torch.cat(scale, dim=1) for scale in zip(*(part.scale_masks for part in parts))],
+            [torch.cat(scale, dim=1) for scale in zip(*(part.scale_classes for part in parts))],
+        )
+
+
+AutoConfig.register(MedSightConfig.model_type, MedSightConfig)
+AutoModel.register(MedSightConfig, MedSightModel)

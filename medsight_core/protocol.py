@@ -1,0 +1,242 @@
+"""How a question and its answer travel: every path, parameter and limit that both sides of the wire share.
+
+The server and the client import this file, so that neither can drift. It knows nothing of how either works.
+The shape of the reply is `medsight_core.answer.Answer.to_json`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Sequence
+
+from medsight_core.errors import InputError, TooLargeError
+
+PROTOCOL_VERSION = 1
+
+# MONAI Label's own endpoints that we keep.
+PATH_INFER = "/infer/medsight"
+PATH_SESSION = "/session/"
+PATH_DATASTORE = "/datastore/"
+PATH_DATASTORE_LABEL = "/datastore/label"
+# Ours.
+PATH_INFO = "/medsight/info"
+
+DEFAULT_PORT = 8000
+TOKEN_ENVIRONMENT = "MEDSIGHT_TOKEN"
+
+MAX_PROMPT_CHARACTERS = 2000
+MAX_UPLOAD_BYTES = 1 << 30  # a 512 x 512 x 2000 int16 CT
+MAX_VOXELS = 1 << 29
+MAX_HISTORY_TURNS = 32
+
+# Ids come from outside and end in file names: letters, digits, dot, dash and underscore, never a leading dot.
+ID_PATTERN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+
+ORIENTATIONS = ("axial", "sagittal", "coronal")
+SCOPE_PLANE = "plane"
+SCOPE_VOLUME = "volume"
+_SCOPES = {"plane": SCOPE_PLANE, "slice": SCOPE_PLANE, "volume": SCOPE_VOLUME}
+
+EXTENSION_SEGMENTATION = ".seg.nrrd"
+LABEL_EXTENSIONS = (EXTENSION_SEGMENTATION, ".nrrd", ".nii.gz")
+
+
+@dataclass(frozen=True)
+class PlaneRequest:
+    """Which plane is meant: a named orientation and slice index, or a plane in patient space.
+
+    orientation: "axial", "sagittal" or "coronal", with ``index`` counting voxels along the array axis that lies nearest
+        to that orientation's normal, in stored order; or "oblique", described by the remaining fields.
+    origin: centre of the top left pixel, LPS millimetres.
+    right, down: unit vectors along a row and down a column, LPS.
+    spacing: edge of the square pixels in millimetres.
+    shape: rows and columns.
+    """
+
+    orientation: str
+    index: int = 0
+    origin: tuple[float, ...] = ()
+    right: tuple[float, ...] = ()
+    down: tuple[float, ...] = ()
+    spacing: float = 0.0
+    shape: tuple[int, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The ``plane`` parameter of a request."""
+        if self.orientation != "oblique":
+            return {"orientation": self.orientation, "index": self.index}
+        return {
+            "orientation": self.orientation,
+            "origin": list(self.origin),
+            "right": list(self.right),
+            "down": list(self.down),
+            "spacing": self.spacing,
+            "shape": list(self.shape),
+        }
+
+
+@dataclass(frozen=True)
+class Question:
+    """A validated request: what `Engine.ask` needs, and nothing else from the outside."""
+
+    prompt: str
+    scope: str = SCOPE_VOLUME
+    plane: PlaneRequest | None = None
+    history: tuple[tuple[str, str], ...] = ()
+    modality: str | None = None
+    window: str | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_params(self) -> dict[str, Any]:
+        """The ``params`` form field of ``POST /infer/medsight``."""
+        params: dict[str, Any] = {"prompt": self.prompt, "scope": self.scope, **self.extras}
+        if self.plane is not None:
+            params["plane"] = self.plane.to_json()
+        if self.history:
+            params["history"] = [list(turn) for turn in self.history]
+        if self.modality:
+            params["modality"] = self.modality
+        if self.window:
+            params["window"] = self.window
+        return params
+
+
+def check_prompt(prompt: Any) -> str:
+    """The prompt without surrounding blanks.
+
+    Raises InputError when it is not text or empty, TooLargeError above `MAX_PROMPT_CHARACTERS`.
+    """
+    if not isinstance(prompt, str):
+        raise InputError(f"The prompt must be text, not {type(prompt).__name__}: send it as a JSON string.")
+    text = " ".join(prompt.split())
+    if not text:
+        raise InputError("The prompt is empty: write a question such as 'Outline the right lung.'")
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        raise TooLargeError(
+            f"The prompt has {len(text)} characters and the limit is {MAX_PROMPT_CHARACTERS}: ask a shorter question."
+        )
+    return text
+
+
+def check_id(value: Any, what: str = "image id") -> str:
+    """``value`` when it is a safe identifier.
+
+    Raises InputError otherwise; the value itself is not repeated, as it may hold a patient's name.
+    """
+    if not isinstance(value, str) or not ID_PATTERN.fullmatch(value):
+        raise InputError(
+            f"This {what} is not allowed: use up to 128 letters, digits, '.', '-' or '_', not starting with a dot."
+        )
+    return value
+
+
+def check_scope(value: Any) -> str:
+    """`SCOPE_PLANE` or `SCOPE_VOLUME` for "plane", its synonym "slice", or "volume"; InputError otherwise."""
+    try:
+        return _SCOPES[value]
+    except (KeyError, TypeError):
+        raise InputError(f"Unknown scope {value!r}: use 'plane' or 'volume'.") from None
+
+
+def parse_plane(value: Any) -> PlaneRequest:
+    """The plane of a request, from its JSON object or from the command line's "axial:42".
+
+    Raises InputError with an example when it cannot be understood.
+    """
+    example = "write it as axial:42, sagittal:10 or coronal:7"
+    if isinstance(value, str):
+        orientation, _, index = value.partition(":")
+        value = {"orientation": orientation.strip().lower(), "index": index.strip()}
+    if not isinstance(value, Mapping):
+        raise InputError(f"The plane {value!r} cannot be understood: {example}.")
+    orientation = value.get("orientation", "oblique" if "origin" in value else "")
+    if orientation in ORIENTATIONS:
+        index = value.get("index")
+        try:
+            return PlaneRequest(orientation, index=int(index))  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"The plane's index {index!r} is not a whole number: {example}.") from None
+    if orientation == "oblique":
+        try:
+            plane = PlaneRequest(
+                "oblique",
+                origin=_floats(value["origin"], 3),
+                right=_floats(value["right"], 3),
+                down=_floats(value["down"], 3),
+                spacing=_floats([value["spacing"]], 1)[0],
+                shape=tuple(int(n) for n in _floats(value["shape"], 2)),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise InputError(
+                "An oblique plane needs 'origin', 'right', 'down' (three numbers each, LPS), 'spacing' (mm) and 'shape' "
+                "(rows, columns): send all five."
+            ) from None
+        if plane.spacing <= 0 or min(plane.shape) < 2 or max(plane.shape) > 4096:
+            raise InputError(
+                f"A plane of {plane.shape[0]} x {plane.shape[1]} pixels of {plane.spacing:g} mm cannot be used: "
+                "send 2 to 4096 pixels a side and a positive spacing."
+            )
+        return plane
+    raise InputError(f"Unknown plane orientation {orientation!r}: {example}.")
+
+
+def parse_question(params: Mapping[str, Any]) -> Question:
+    """The question in a request's ``params``.
+
+    Raises InputError (or TooLargeError) with a sentence for the first thing that is wrong. Unknown keys are ignored, as
+    MONAI Label's own clients send several of theirs.
+    """
+    scope = check_scope(params.get("scope", SCOPE_VOLUME))
+    plane = params.get("plane")
+    if scope == SCOPE_PLANE and plane is None:
+        raise InputError("The scope is 'plane' but no plane is given: add plane, for example axial:42.")
+    return Question(
+        prompt=check_prompt(params.get("prompt", "")),
+        scope=scope,
+        plane=parse_plane(plane) if scope == SCOPE_PLANE else None,
+        history=parse_history(params.get("history", ())),
+        modality=_optional_word(params, "modality"),
+        window=_optional_word(params, "window"),
+    )
+
+
+def parse_history(value: Any) -> tuple[tuple[str, str], ...]:
+    """Earlier turns as (question, answer) pairs; accepts pairs or {"question", "answer"} objects."""
+    if value is None:
+        return ()
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise InputError("The history must be a list of [question, answer] pairs: send [] to start a new conversation.")
+    turns = []
+    for turn in value[-MAX_HISTORY_TURNS:]:
+        pair = (turn.get("question"), turn.get("answer")) if isinstance(turn, Mapping) else turn
+        if isinstance(pair, (str, bytes)) or not isinstance(pair, Sequence) or len(pair) != 2:
+            raise InputError("A turn of the history is not a [question, answer] pair: send both texts of each turn.")
+        if not all(isinstance(text, str) and len(text) <= 4 * MAX_PROMPT_CHARACTERS for text in pair):
+            raise InputError("A turn of the history is not text of reasonable length: send both texts of each turn.")
+        turns.append((pair[0], pair[1]))
+    return tuple(turns)
+
+
+def label_extension(params: Mapping[str, Any]) -> str:
+    """The label file's extension that a request asks for (MONAI Label's ``result_extension``)."""
+    value = params.get("result_extension") or EXTENSION_SEGMENTATION
+    if value not in LABEL_EXTENSIONS:
+        raise InputError(f"Unknown label format {value!r}: use one of {', '.join(LABEL_EXTENSIONS)}.")
+    return str(value)
+
+
+def _optional_word(params: Mapping[str, Any], key: str) -> str | None:
+    value = params.get(key)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > 64:
+        raise InputError(f"The {key} must be a short word: leave it out to let the server choose.")
+    return value
+
+
+def _floats(values: Any, count: int) -> tuple[float, ...]:
+    numbers = tuple(float(v) for v in values)
+    if len(numbers) != count or any(n != n or abs(n) > 1e7 for n in numbers):
+        raise ValueError("wrong count or not finite")
+    return numbers

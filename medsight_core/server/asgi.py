@@ -1,0 +1,68 @@
+"""The server's outermost app: the guard around our endpoints and the kept part of MONAI Label.
+
+Two rules hold it together. What is not added here does not exist: MONAI Label's app is not mounted whole, because it
+writes files where it is told, lets any web page in and serves its logs. And nothing slow runs on the event loop: the
+model works in a thread, one question at a time, so ``/medsight/info`` answers in milliseconds throughout.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+from fastapi import FastAPI, Request
+
+from medsight_core import NOTICE, __version__
+from medsight_core.protocol import (
+    MAX_HISTORY_TURNS,
+    MAX_PROMPT_CHARACTERS,
+    MAX_VOXELS,
+    ORIENTATIONS,
+    PATH_INFO,
+    PROTOCOL_VERSION,
+    SCOPE_PLANE,
+    SCOPE_VOLUME,
+)
+from medsight_core.server import failures, infer, stock, uploads
+from medsight_core.server.guard import Guard
+from medsight_core.server.settings import Settings
+
+
+def create_app(settings: Settings, workspace: Path) -> FastAPI:
+    """The ASGI app of a server with these settings; one per process, as MONAI Label keeps its state globally.
+
+    workspace: folder for uploads, see `medsight_core.server.workspace`; it must outlive the app.
+
+    Takes seconds, most of it imports. Raises InputError when MONAI Label cannot use the studies folder.
+    """
+    stock.configure(settings)
+    app = FastAPI(title="MedSIGHT", version=__version__, openapi_url=None)
+    app.state.label_app = stock.start_app(workspace)
+    app.state.one_at_a_time = anyio.CapacityLimiter(1)
+    failures.add_handlers(app)
+    app.include_router(infer.router)
+    app.include_router(uploads.router)
+
+    @app.get(PATH_INFO)
+    async def info(request: Request) -> dict[str, Any]:
+        """Who this server is and what may be asked, without touching the model's weights."""
+        return {
+            "protocol": PROTOCOL_VERSION,
+            "version": __version__,
+            "notice": NOTICE,
+            "scopes": [SCOPE_VOLUME, SCOPE_PLANE],
+            "orientations": list(ORIENTATIONS),
+            "limits": {
+                "upload_bytes": settings.max_upload_bytes,
+                "voxels": MAX_VOXELS,
+                "prompt_characters": MAX_PROMPT_CHARACTERS,
+                "history_turns": MAX_HISTORY_TURNS,
+            },
+            **request.app.state.label_app.describe(),
+        }
+
+    stock.add_kept_calls(app)
+    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(failures.Incidents)  # the outermost
+    return app

@@ -1,0 +1,105 @@
+"""``POST /infer/{model}``: MONAI Label's own call, answered in MONAI Label's own form, one question at a time.
+
+The model runs in a worker thread behind a limiter of one, so that everything else keeps answering in milliseconds while
+it works. Bad questions are refused before they queue. Knows nothing of the engine: the MONAI Label task asks it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio.to_thread
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import JSONResponse, Response
+from urllib3.fields import RequestField
+from urllib3.filepost import encode_multipart_formdata
+
+from medsight_core.errors import InputError, NotFoundError
+from medsight_core.protocol import PATH_INFER
+from medsight_core.server.question import question_of
+from medsight_core.server.uploads import json_object
+
+OUTPUTS = ("all", "json", "image")
+MODEL = PATH_INFER.rpartition("/")[2]
+
+router = APIRouter()
+
+
+@router.post("/infer/{model}")
+async def infer(
+    request: Request,
+    model: str,
+    image: str = "",
+    session_id: str = "",
+    params: Annotated[str, Form()] = "{}",
+    output: str = "all",
+) -> Response:
+    """Answer ``params`` about a study (``image``) or an uploaded image (``session_id``, which goes first).
+
+    ``output=all`` replies multipart with ``params`` (JSON) and ``image`` (the label file), or JSON alone when there is
+    no label file; ``json`` and ``image`` reply with one of the two.
+    """
+    if model != MODEL:
+        raise NotFoundError(f"There is no such model on this server: ask {PATH_INFER}.")
+    if output not in OUTPUTS:
+        raise InputError(
+            f"This output is not offered: use one of {', '.join(OUTPUTS)}, and write DICOM SEG from Slicer."
+        )
+    question = json_object(params)
+    if "image" in question:
+        raise InputError("The params must not name an image: use image=ID or session_id=ID in the address.")
+    question_of(question)  # refuse what is wrong before it waits for the model
+    label_app = request.app.state.label_app
+
+    def answer() -> tuple[dict[str, Any], str, bytes | None]:
+        path = _image_path(label_app, image, session_id)
+        result = label_app.infer({**question, "model": model, "image": path})
+        label_file = Path(result["file"]) if result["file"] else None
+        if label_file is None:
+            return result["params"], "", None
+        try:
+            # The name is not the file's own: MONAI Label's client saves under it, perhaps into this very folder.
+            name = f"medsight-{secrets.token_hex(4)}{''.join(label_file.suffixes)}"
+            return result["params"], name, label_file.read_bytes()
+        finally:
+            label_file.unlink()
+
+    reply, name, label = await anyio.to_thread.run_sync(answer, limiter=request.app.state.one_at_a_time)
+    return build_response(reply, name, label, output)
+
+
+def build_response(reply: dict[str, Any], name: str, label: bytes | None, output: str) -> Response:
+    """The reply in the form that ``output`` asks for; NotFoundError for an ``image`` that was not made."""
+    if output == "image":
+        if label is None:
+            raise NotFoundError("Nothing was found, so there is no label file: use output=json to read the answer.")
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(label, media_type="application/octet-stream", headers=headers)
+    answer = JSONResponse(reply)
+    if output == "json" or label is None:
+        return answer
+    params = RequestField("params", bytes(answer.body))
+    params.make_multipart(content_type="application/json")
+    image = RequestField("image", label, filename=name)
+    image.make_multipart(content_type="application/octet-stream")
+    body, content_type = encode_multipart_formdata([params, image])
+    return Response(body, media_type=content_type)
+
+
+def _image_path(label_app: Any, image: str, session_id: str) -> str:
+    if session_id:
+        session = label_app.sessions().get_session(session_id)
+        if session is None:
+            raise NotFoundError("This session does not exist or has expired: upload the image again.")
+        return str(session.image)
+    if not image:
+        raise InputError("No image is named: add image=ID, or upload one with PUT /session/ and add session_id=ID.")
+    # Always through the datastore's index: MONAI Label would take an id that happens to be a path for the file itself.
+    path = label_app.datastore().get_image_uri(image)
+    if not path:
+        raise NotFoundError(
+            f"There is no image with id {image!r} in the studies folder: GET /datastore/?output=all lists them."
+        )
+    return str(path)

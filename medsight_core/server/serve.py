@@ -1,0 +1,125 @@
+"""`serve`: run a server in this process until it is stopped, and tell the person in front of it how to connect.
+
+Knows sockets and uvicorn; what is served is `medsight_core.server.asgi`. To run one beside other work, in a process of
+its own, see `medsight_core.server.running`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import logging
+import signal
+import socket
+import threading
+from dataclasses import replace
+from typing import Callable
+
+import uvicorn
+
+from medsight_core import NOTICE
+from medsight_core.errors import InputError, MedSightError, ServerError
+from medsight_core.protocol import TOKEN_ENVIRONMENT
+from medsight_core.server.asgi import create_app
+from medsight_core.server.failures import log_incident
+from medsight_core.server.settings import Settings, is_loopback
+from medsight_core.server.workspace import workspace
+
+_GRACE_SECONDS = 10  # for replies under way when the server is told to stop
+
+logger = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, say: Callable[[str], None] | None = None) -> None:
+    """Serve until interrupted (Ctrl+C or SIGTERM). ``say`` gets each line for the person who started it.
+
+    One of the lines is the token, if it was generated; the default prints. Runs in the main thread only, as it handles
+    signals.
+    Raises InputError when the address cannot be listened on or the studies cannot be used, ServerError when the server
+    does not come up.
+    """
+    say = say or functools.partial(print, flush=True)  # whoever starts us through a pipe waits for these lines
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Uvicorn stops gracefully and then lets the signal do what it would have done: here, unwind, so that files go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt), listen(settings) as listener, workspace() as folder:
+        bound = replace(settings, port=listener.getsockname()[1])
+        say("Starting the MedSIGHT server ...")
+        app = create_app(bound, folder)
+
+        def ready() -> None:
+            for line in welcome(bound, show_token=settings.token_generated):
+                say(line)
+            threading.Thread(target=_warm_up, args=(app.state.label_app,), name="warm-up", daemon=True).start()
+
+        # One worker: MONAI Label keeps sessions and training state per process. No access log: addresses hold ids.
+        config = uvicorn.Config(
+            app,
+            log_config=None,  # its own would switch MONAI Label's silenced loggers on again
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        server = _Server(config, ready)
+        server.run(sockets=[listener])
+        if not server.started:
+            raise ServerError("The server could not start: the lines above say why.")
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A listening socket, taken before anything slow so that a taken port is reported at once; InputError otherwise."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise InputError(
+                f"Port {settings.port} of {settings.host} is taken: "
+                "stop the program that uses it, or choose another port."
+            ) from None
+        raise InputError(
+            f"Cannot listen on {settings.host} port {settings.port} ({error.strerror}): "
+            "use 127.0.0.1, or another port, 1024 or higher."
+        ) from None
+
+
+def welcome(settings: Settings, show_token: bool) -> list[str]:
+    """What a person needs to connect, line by line."""
+    lines = [
+        f"MedSIGHT server: {settings.address}",
+        f"Token:           {settings.token if show_token else f'the one you gave (as in {TOKEN_ENVIRONMENT})'}",
+        "In 3D Slicer:    module MedSIGHT, enter this address and token, press Connect.",
+        f"Studies:         {settings.studies}",
+        NOTICE,
+        "Stop with Ctrl+C.",
+    ]
+    if not is_loopback(settings.host):
+        lines.insert(
+            2,
+            f"WARNING:         {settings.host} lets other machines in, unencrypted: "
+            "put a TLS proxy before it, and guard the token.",
+        )
+    return lines
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which calls ``ready`` once it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def _warm_up(label_app: object) -> None:
+    try:
+        label_app.warm_up()  # type: ignore[attr-defined]
+    except MedSightError as error:
+        logger.error("The model cannot be used: %s", error)
+    except Exception as error:
+        log_incident(error)

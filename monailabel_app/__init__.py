@@ -1,0 +1,1 @@
+"""The MONAI Label app of MedSIGHT; MONAI Label loads `main` by its path."""

@@ -1,0 +1,127 @@
+"""The MONAI Label task that asks the engine: an image path and params in, a label file and JSON out.
+
+Derived from MONAI Label's plain ``InferTask``; its ``BasicInferTask`` would copy the network and unpickle weights.
+Knows nothing of HTTP. The caller removes the label file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Mapping
+
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+
+from medsight_core.answer import Answer
+from medsight_core.errors import ModelError
+from medsight_core.protocol import EXTENSION_SEGMENTATION
+from medsight_core.server.question import DEFAULT_PROMPT, question_of
+
+if TYPE_CHECKING:
+    from medsight_core.engine.engine import Engine
+
+    from medsight_core.imaging.volume import Volume
+
+MODEL_ENVIRONMENT = "MEDSIGHT_MODEL"
+
+
+class MedSightInfer(InferTask):
+    """One engine per process, loaded at the first use and asked by one thread at a time."""
+
+    def __init__(self, model_dir: Path, device: str = "cpu") -> None:
+        """Remember where the model is; load nothing."""
+        super().__init__(
+            type=InferType.SEGMENTATION,
+            labels=[],
+            dimension=3,
+            description="MedSIGHT: answers a question about the volume and outlines what it names.",
+            config={"prompt": DEFAULT_PROMPT},  # MONAI Label's Slicer plugin shows this as an editable option
+        )
+        self._model_dir = model_dir
+        self._device = device
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._description: dict[str, Any] = {}
+
+    def is_valid(self) -> bool:
+        """Whether there is a model to load."""
+        return (self._model_dir / "config.json").is_file()
+
+    def engine(self) -> Engine:
+        """The engine, loaded by whoever comes first. Raises ModelError when the folder cannot be used."""
+        with self._lock:
+            if self._engine is None:
+                from medsight_core.engine.engine import Engine  # brings in torch and transformers
+
+                self._engine = Engine.load(self._model_dir, device=self._device)
+                self._description = self._engine.describe()
+            return self._engine
+
+    def describe(self) -> dict[str, Any]:
+        """The engine's own description once it is loaded; before, what the model's ``config.json`` tells.
+
+        ``loaded`` says which. Never waits for a load that is under way.
+        """
+        if self._description:
+            return {**self._description, "loaded": True}
+        config = json.loads((self._model_dir / "config.json").read_text(encoding="utf-8"))
+        model = {"id": self._model_dir.name, "version": config.get("version", ""), "licence": config.get("licence", "")}
+        return {"model": model, "names": config.get("modality_names", {}), "suggestions": {}, "loaded": False}
+
+    def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+        """Answer the question in ``request`` about the image at ``request["image"]``.
+
+        Returns the label file's path (None when nothing was found and a segmentation was asked for; a plain labelmap is
+        then all zeros, as stock clients expect a file) and `Answer.to_json` with MONAI Label's ``label_names``.
+        Raises the errors of `question_of`, `read_volume` and `Engine.ask`.
+        """
+        from medsight_core.imaging.volume import read_volume
+
+        question, extension = question_of(request)
+        volume = read_volume(request["image"], modality=question.modality)
+        engine = self.engine()
+        with self._lock:
+            answer = engine.ask(
+                volume,
+                question.prompt,
+                scope=question.scope,
+                plane=question.plane,
+                history=question.history,
+                window=question.window,
+            )
+        wanted = bool(answer.regions) or extension != EXTENSION_SEGMENTATION
+        label_file = _write(volume, answer, extension) if wanted else None
+        return label_file, {**answer.to_json(), "label_names": label_names(answer)}
+
+
+def model_folder(conf: Mapping[str, Any]) -> Path:
+    """The model's folder from the app's ``conf``, or else the environment; ModelError when neither names one."""
+    model = conf.get("model") or os.environ.get(MODEL_ENVIRONMENT)
+    if not model:
+        raise ModelError(f"No model folder is named: start with --conf model DIR or set {MODEL_ENVIRONMENT}.")
+    return Path(model)
+
+
+def label_names(answer: Answer) -> dict[str, int]:
+    """Label value by name, from which stock clients name their segments; a repeated name gets its label appended."""
+    names: dict[str, int] = {}
+    for region in answer.regions:
+        name = region.name if region.name not in names else f"{region.name} {region.label}"
+        names[name] = region.label
+    return names
+
+
+def _write(volume: Volume, answer: Answer, extension: str) -> str:
+    from medsight_core.imaging.segmentation_file import write_labelmap, write_segmentation
+
+    handle, path = tempfile.mkstemp(suffix=extension, prefix="label")
+    os.close(handle)
+    try:
+        (write_segmentation if extension == EXTENSION_SEGMENTATION else write_labelmap)(path, volume, answer)
+    except BaseException:
+        os.unlink(path)
+        raise
+    return path

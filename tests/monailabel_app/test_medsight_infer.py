@@ -1,0 +1,124 @@
+"""The MONAI Label task in this process, on a tiny model; `tests/server` meets it again behind HTTP."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+
+from medsight_core import Answer, Region
+from medsight_core.errors import InputError, ModelError, NotFoundError
+from monailabel_app.lib.infers.medsight import MedSightInfer, label_names, model_folder
+
+
+@pytest.fixture
+def image(tmp_path) -> Path:
+    values = np.random.default_rng(0).integers(-1000, 400, (6, 12, 10)).astype(np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / "image.nrrd"))
+    return tmp_path / "image.nrrd"
+
+
+@pytest.fixture(scope="module")
+def task(tiny_model_dir) -> MedSightInfer:
+    return MedSightInfer(tiny_model_dir)
+
+
+@pytest.fixture
+def scratch(tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_before_loading_it_describes_the_model_from_its_config(tiny_model_dir):
+    task = MedSightInfer(tiny_model_dir)
+    assert task.is_valid()
+    assert task.describe() == {
+        "model": {"id": tiny_model_dir.name, "version": "tiny", "licence": "Apache-2.0"},
+        "names": {"CT": ["right lung", "left lung"], "MR": ["left thalamus"]},
+        "suggestions": {},
+        "loaded": False,
+    }
+
+
+def test_the_engine_is_loaded_once(tiny_model_dir):
+    task = MedSightInfer(tiny_model_dir)
+    engines = []
+    threads = [threading.Thread(target=lambda: engines.append(task.engine())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(engines) == 4
+    assert len(set(map(id, engines))) == 1
+    assert task.describe()["loaded"] is True
+    assert task.describe()["names"]["CT"] == ["right lung", "left lung"]
+
+
+def test_a_labelmap_is_always_written_and_fits_the_image(task, image):
+    path, params = task({"image": str(image), "prompt": "Outline the right lung.", "result_extension": ".nii.gz"})
+    try:
+        assert sitk.ReadImage(path).GetSize() == (10, 12, 6)
+        assert params["answer"]
+        assert set(params["label_names"].values()) == {region["label"] for region in params["regions"]}
+    finally:
+        os.unlink(path)
+
+
+def test_a_segmentation_is_written_when_something_was_found(task, image):
+    path, params = task({"image": str(image), "prompt": "Outline the right lung."})
+    assert (path is not None) == bool(params["regions"])
+    if path:
+        assert path.endswith(".seg.nrrd")
+        os.unlink(path)
+
+
+def test_a_bad_question_is_refused_before_the_image_is_read(task):
+    with pytest.raises(InputError, match="The prompt is empty"):
+        task({"image": "/no/such/image.nrrd", "prompt": ""})
+
+
+def test_a_missing_image_is_said(task):
+    with pytest.raises(NotFoundError, match="There is no image"):
+        task({"image": "/no/such/image.nrrd"})
+
+
+def test_a_label_file_that_cannot_be_written_leaves_nothing(task, image, scratch, monkeypatch):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("medsight_core.imaging.segmentation_file.write_labelmap", full)
+    with pytest.raises(OSError, match="No space left"):
+        task({"image": str(image), "result_extension": ".nrrd"})
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_model_that_cannot_be_loaded_is_a_model_error_each_time(tmp_path, image):
+    (tmp_path / "config.json").write_text("{}")
+    task = MedSightInfer(tmp_path)
+    for _ in range(2):
+        with pytest.raises(ModelError):
+            task({"image": str(image)})
+    assert task.describe()["loaded"] is False
+
+
+def test_repeated_names_keep_their_labels():
+    regions = tuple(
+        Region(label, name, "M0_0", (0, 1), 0.5) for label, name in ((1, "cyst"), (2, "cyst"), (4, "liver"))
+    )
+    assert label_names(Answer("", regions)) == {"cyst": 1, "cyst 2": 2, "liver": 4}
+
+
+def test_the_model_folder_comes_from_conf_or_the_environment(monkeypatch):
+    monkeypatch.setenv("MEDSIGHT_MODEL", "/from/environment")
+    assert model_folder({"model": "/from/conf"}) == Path("/from/conf")
+    assert model_folder({}) == Path("/from/environment")
+    monkeypatch.delenv("MEDSIGHT_MODEL")
+    with pytest.raises(ModelError, match="No model folder is named: start with --conf model DIR or set MEDSIGHT_MODEL"):
+        model_folder({})

@@ -1,0 +1,72 @@
+"""MONAI Label's own client, unchanged, against the running server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from monailabel.client import MONAILabelClient
+
+
+@pytest.fixture
+def client(server, tmp_path):
+    """A new one for each call, as in Slicer: it keeps a request's length header for the next."""
+
+    def make() -> MONAILabelClient:
+        stock = MONAILabelClient(server.address, tmpdir=str(tmp_path), client_id="test")
+        stock.update_auth({"token_type": "Bearer", "access_token": server.token})
+        return stock
+
+    return make
+
+
+def test_it_sees_the_model(client):
+    info = client().info()
+    assert info["name"] == "MedSIGHT"
+    assert info["models"]["medsight"]["type"] == "segmentation"
+
+
+def test_run_segmentation_without_a_prompt_gives_a_labelmap(client, studies):
+    path, params = client().infer("medsight", "chest", {"result_extension": ".nrrd"})
+    assert params["answer"]
+    assert params["notice"] == "Research use only. Not for clinical use."
+    check_labelmap(path, params, studies / "chest.nii.gz")
+
+
+def test_a_session_is_uploaded_asked_and_removed(client, studies, tmp_path):
+    copy = tmp_path / "JaneDoe.nrrd"
+    copy.write_bytes((studies / "brain.nrrd").read_bytes())
+    session = client().create_session(str(copy))["session_id"]
+    assert "JaneDoe" not in str(client().get_session(session))
+    path, params = client().infer(
+        "medsight", "", {"prompt": "Outline the left thalamus.", "result_extension": ".nii.gz"}, session_id=session
+    )
+    check_labelmap(path, params, studies / "brain.nrrd")
+    client().remove_session(session)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - its exception carries no text
+        client().get_session(session)
+    assert caught.value.status_code == 404
+
+
+def test_a_corrected_label_goes_into_the_datastore_and_comes_back(client, studies):
+    label = studies / "chest.nii.gz"
+    info = {"label_info": [{"name": "right lung", "idx": 1}], "medsight": {"prompt": "x"}}
+    assert client().save_label("chest", str(label), "final", info)["label"] == "chest"
+    back = Path(client().download_label("chest", "final"))
+    assert back.read_bytes() == label.read_bytes()
+    stored = client().datastore()["objects"]["chest"]["labels"]["final"]["info"]
+    assert stored["medsight"] == info["medsight"]
+    assert client().next_sample("random", {})["id"] in ("brain", "broken")
+
+
+def check_labelmap(path: str, params: dict, source: Path) -> None:
+    """On the grid of ``source``, with exactly the labels that ``params`` names."""
+    labels, image = sitk.ReadImage(path), sitk.ReadImage(str(source))
+    assert labels.GetSize() == image.GetSize()
+    np.testing.assert_allclose(labels.GetOrigin(), image.GetOrigin(), atol=1e-3)
+    np.testing.assert_allclose(labels.GetDirection(), image.GetDirection(), atol=1e-6)
+    found = set(np.unique(sitk.GetArrayFromImage(labels))) - {0}
+    assert found <= set(params["label_names"].values())  # a region may lie wholly under another
+    assert set(params["label_names"].values()) == {region["label"] for region in params["regions"]}
