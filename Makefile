@@ -61,7 +61,7 @@ $(STAMPS)/server: requirements/server.txt requirements/no-deps.txt pyproject.tom
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(STAMPS)/dev: requirements/train.txt requirements/dev.txt $(STAMPS)/server
+$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/server
 	@echo "Installing test packages into $(VENV) (once, some minutes) ..."
 	@$(PIP) -r requirements/dev.txt
 	@touch $@

@@ -23,7 +23,7 @@ PATH_DATASTORE_LABEL = "/datastore/label"
 PATH_INFO = "/medsight/info"
 
 DEFAULT_PORT = 8000
-TOKEN_ENVIRONMENT = "MEDSIGHT_TOKEN"
+TOKEN_ENVIRONMENT = "MEDSIGHT_TOKEN"  # noqa: S105 - the name of the variable, not a token
 
 MAX_PROMPT_CHARACTERS = 2000
 MAX_UPLOAD_BYTES = 1 << 30  # a 512 x 512 x 2000 int16 CT
@@ -146,11 +146,11 @@ def parse_plane(value: Any) -> PlaneRequest:
     """
     example = "write it as axial:42, sagittal:10 or coronal:7"
     if isinstance(value, str):
-        orientation, _, index = value.partition(":")
-        value = {"orientation": orientation.strip().lower(), "index": index.strip()}
+        name, _, place = value.partition(":")
+        value = {"orientation": name.strip().lower(), "index": place.strip()}
     if not isinstance(value, Mapping):
         raise InputError(f"The plane {value!r} cannot be understood: {example}.")
-    orientation = value.get("orientation", "oblique" if "origin" in value else "")
+    orientation: Any = value.get("orientation", "oblique" if "origin" in value else "")
     if orientation in ORIENTATIONS:
         index = value.get("index")
         try:
@@ -169,13 +169,13 @@ def parse_plane(value: Any) -> PlaneRequest:
             )
         except (KeyError, TypeError, ValueError, OverflowError):
             raise InputError(
-                "An oblique plane needs 'origin', 'right', 'down' (three numbers each, LPS), 'spacing' (mm) and 'shape' "
-                "(rows, columns): send all five."
+                "An oblique plane needs 'origin', 'right', 'down' (three numbers each, LPS), 'spacing' (mm) and "
+                "'shape' (rows, columns): send all five."
             ) from None
-        if plane.spacing <= 0 or min(plane.shape) < 2 or max(plane.shape) > 4096:
+        if plane.spacing <= 0 or min(plane.shape) < 2 or max(plane.shape) > min(4096, 16 * min(plane.shape)):
             raise InputError(
                 f"A plane of {plane.shape[0]} x {plane.shape[1]} pixels of {plane.spacing:g} mm cannot be used: "
-                "send 2 to 4096 pixels a side and a positive spacing."
+                "send 2 to 4096 pixels a side, at most 16 times as long as wide, and a positive spacing."
             )
         return plane
     raise InputError(f"Unknown plane orientation {orientation!r}: {example}.")

@@ -9,22 +9,27 @@ phase that is not there yet. The figures of the model card come from ``benchmark
 from __future__ import annotations
 
 import argparse
+import random
 import time
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from medsight_core.model.config import MedSightConfig
+from medsight_core.model.config import CodebookConfig, MedSightConfig
 from medsight_core.model.medsight import MedSightModel
+from medsight_core.model.processor import MedSightProcessor
 from sample_data.fetch import fetch
 from sample_data.training.concepts import CONCEPTS
+from sample_data.training.language import encode_planes, train_language, train_tokenizer
 from sample_data.training.planes import ORIENTATIONS, load_planes
 from sample_data.training.vision import Scaffold, train_vision
 
 SEED = 20261124
 SIDE = 192
 BATCH = 8
+PICTURES = 640  # augmented planes that the language model sees
 
 
 def demo_config(vocab_size: int, first_code_token: int) -> MedSightConfig:
@@ -85,7 +90,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("sample_data/demo_model"))
     parser.add_argument("--studies", type=Path, default=Path("studies"))
     parser.add_argument("--work", type=Path, default=Path("runs/demo_model"))
+    parser.add_argument("--start", type=Path, help="vision.safetensors of an earlier run to go on from")
     parser.add_argument("--vision-minutes", type=float, default=60.0)
+    parser.add_argument("--language-minutes", type=float, default=20.0)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
@@ -93,15 +100,51 @@ def main() -> None:
     paths = fetch(options.studies, ["ct-chest", "mr-brain"])
     planes = load_planes({name: str(path) for name, path in paths.items()}, SIDE)
     say(f"{len(planes.images)} planes")
-    model = MedSightModel(demo_config(vocab_size=4096, first_code_token=3000))
+    tokenizer = train_tokenizer(CodebookConfig().code_tokens, random.Random(SEED))
+    first_code = tokenizer.convert_tokens_to_ids("[M0_0]")
+    model = MedSightModel(demo_config(len(tokenizer), first_code))
+    processor = MedSightProcessor(model.config, tokenizer)
+    scaffold = Scaffold(model.config.vision_config.hidden_size)
+    parts = {"vision": model.vision, "perceiver": model.perceiver, "scaffold": scaffold}
     vision_file = options.work / "vision.safetensors"
+    if vision_file.is_file():
+        load_parts(vision_file, parts)
+        say("vision: taken from an earlier run")
+    else:
+        if options.start:
+            load_parts(options.start, parts)
+        partial = options.work / "vision-partial.safetensors"
+        train_vision(
+            model, scaffold, planes, options.vision_minutes, BATCH, 1e-3, generator, say,
+            lambda: save_parts(partial, parts), warm_start=options.start is not None,
+        )  # fmt: skip
+        save_parts(vision_file, parts)
+    model.eval()
+    encoded = encode_planes(model, planes, PICTURES, generator)
+    say(f"{len(encoded.scenes)} pictures encoded")
+    train_language(
+        model, processor, encoded, scaffold.queries.detach(), options.language_minutes, BATCH, 1.5e-3, SEED, say
+    )
+    # The codebook is untrained in first light and no part of answering; half precision halves the file.
+    model.half().save_pretrained(options.out)
+    processor.save_pretrained(options.out)
+    say(f"saved to {options.out}")
 
-    def save_vision(scaffold: Scaffold) -> None:
-        parts = {"vision": model.vision, "perceiver": model.perceiver, "scaffold": scaffold}
-        tensors = {f"{part}.{key}": value for part, module in parts.items() for key, value in module.state_dict().items()}
-        save_file({key: value.contiguous() for key, value in tensors.items()}, vision_file)
 
-    train_vision(model, planes, options.vision_minutes, BATCH, 1e-3, generator, say, save_vision)
+def save_parts(path: Path, parts: dict[str, nn.Module]) -> None:
+    """Write the state of some modules to one file, which appears whole or not at all."""
+    tensors = {f"{part}.{key}": value for part, module in parts.items() for key, value in module.state_dict().items()}
+    temporary = path.with_suffix(".tmp")
+    save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
+    temporary.replace(path)
+
+
+def load_parts(path: Path, parts: dict[str, nn.Module]) -> None:
+    """Read back what `save_parts` wrote."""
+    tensors = load_file(path)
+    for part, module in parts.items():
+        prefix = f"{part}."
+        module.load_state_dict({key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)})
 
 
 def say(message: str) -> None:

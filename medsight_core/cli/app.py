@@ -7,7 +7,9 @@ has (`Engine`, `MedSightClient`, the server), and leaves the rest to its neighbo
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,6 +49,9 @@ TokenOption = Annotated[
 
 def main() -> None:
     """Entry point of the ``medsight`` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an answer may hold letters that this terminal does not know
     app()
 
 
@@ -100,7 +105,7 @@ def ask(
         phase("Writing the answer")
         written = output.save(out, asked, answer, segmentation)
     if as_json:
-        print(json.dumps(answer.to_json(), indent=2, ensure_ascii=False))
+        print(json.dumps(answer.to_json(), indent=2))
     else:
         output.show(console, answer)
         for path in written:
@@ -161,7 +166,11 @@ def default_model() -> Path:
 
 def _ask_here(volume: Volume, question: Question, model: Path, phase: Phase) -> Answer:
     phase("Loading the model")
+    from transformers.utils.logging import disable_progress_bar
+
     from medsight_core.engine.engine import Engine
+
+    disable_progress_bar()  # ours is enough
 
     def report(step: str, fraction: float) -> None:
         phase(_STEPS.get(step, step), fraction)

@@ -30,12 +30,14 @@ def read_config(folder: str | Path) -> MedSightConfig:
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"The config.json in {folder} cannot be read: save the model there again.") from error
     if not isinstance(config, MedSightConfig):
-        raise ModelError(f"The model in {folder} is a {config.model_type!r}, not a MedSIGHT model: give another folder.")
+        raise ModelError(
+            f"The model in {folder} is a {config.model_type!r}, not a MedSIGHT model: give another folder."
+        )
     return config
 
 
 def describe(config: MedSightConfig) -> dict[str, Any]:
-    """What may be asked of this model, as plain JSON: model, scopes, orientations, names and suggestions by modality."""
+    """What may be asked of this model, as plain JSON; names and suggestions are listed by modality."""
     return {
         "model": {"id": MODEL_ID, "version": config.version, "licence": config.licence},
         "scopes": [SCOPE_PLANE, SCOPE_VOLUME],

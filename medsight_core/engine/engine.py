@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,19 +48,31 @@ class Engine:
         """Load a model folder. Raises ModelError when it is missing, incomplete or does not fit this version."""
         config = read_config(model_dir)
         processor = MedSightProcessor.from_pretrained(model_dir, config)
+        dtype = torch.float32 if device == "cpu" else config.dtype  # half precision is slow or absent on many CPUs
         try:
-            model, report = MedSightModel.from_pretrained(
-                str(model_dir), config=config, local_files_only=True, use_safetensors=True, output_loading_info=True
+            loaded = MedSightModel.from_pretrained(
+                str(model_dir),
+                config=config,
+                dtype=dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
             )
         except (OSError, RuntimeError, ValueError) as error:
-            raise ModelError(f"The weights in {model_dir} cannot be loaded: save or convert the model again.") from error
-        wrong = sorted(str(key) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[kind])
+            raise ModelError(
+                f"The weights in {model_dir} cannot be loaded: save or convert the model again."
+            ) from error
+        model, report = cast("tuple[MedSightModel, dict[str, Any]]", loaded)  # with output_loading_info a pair
+        wrong = sorted(
+            str(key) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[kind]
+        )
         if wrong:
             raise ModelError(
-                f"The weights in {model_dir} do not fit this version ({len(wrong)} keys, the first is {wrong[0]}): save or "
-                "convert the model again."
+                f"The weights in {model_dir} do not fit this version ({len(wrong)} keys, the first is {wrong[0]}): "
+                "save or convert the model again."
             )
-        return cls(model.to(device), processor)
+        torch.nn.Module.to(model, device)
+        return cls(model, processor)
 
     def describe(self) -> dict[str, Any]:
         """What may be asked of this model, as plain JSON."""
@@ -160,7 +173,7 @@ class Engine:
         regions = []
         for name, label in numbers.items():
             finding = found[name]
-            along_k = finding.mask.any(axis=(0, 1)).nonzero()[0]
+            along_k = np.flatnonzero(finding.mask.any(axis=(0, 1)))
             regions.append(
                 Region(
                     label=label,
@@ -176,7 +189,12 @@ class Engine:
                 )
             )
         return Answer(
-            wording.text, tuple(regions), wording.absent, scope, ModelInfo(**self.describe()["model"]), timings.seconds()
+            wording.text,
+            tuple(regions),
+            wording.absent,
+            scope,
+            ModelInfo(**self.describe()["model"]),
+            timings.seconds(),
         )
 
 

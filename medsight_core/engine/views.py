@@ -38,7 +38,9 @@ class VolumeView:
     key_planes: tuple[int, ...]
 
     @classmethod
-    def of_plane(cls, volume: Volume, request: PlaneRequest, processor: MedSightProcessor, window: str | None) -> VolumeView:
+    def of_plane(
+        cls, volume: Volume, request: PlaneRequest, processor: MedSightProcessor, window: str | None
+    ) -> VolumeView:
         """One plane. Raises InputError when the model was not trained on its orientation."""
         config = processor.config
         plane = plane_for(volume, request, square=config.square_planes)

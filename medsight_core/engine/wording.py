@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from medsight_core.model.processor import CodeSpan
 
 # What stands between the name of a thing and its code: "the liver is segmented as [M0_16]", "Liver: [M0_16]".
-_CONNECTOR = re.compile(r"(?:[\s,]+(?:is|are|was|were|has been|can be|segmented|outlined|shown|marked|as|at|by|here))*[\s:,(]*$")
+_CONNECTOR = re.compile(
+    r"(?:[\s,]+(?:is|are|was|were|has been|can be|segmented|outlined|shown|marked|as|at|by|here))*[\s:,(]*$"
+)
 _CLAUSE_START = re.compile(r"[.,;:!?()\]]|\b(?:and|or|with|of a|shows?|consistent with)\b", re.IGNORECASE)
 _LEADING = re.compile(r"^(?:yes|no|the|a|an|this|there|is|are|here)\b[\s,]*", re.IGNORECASE)
 _BETWEEN = re.compile(r"^(?:,|;| and|, and)? ?(?:the )?$")
@@ -80,8 +82,9 @@ def absent_names(text: str) -> list[str]:
 def compose(text: str, mentions: Sequence[Mention], numbers: Mapping[str, int], extra: Sequence[str] = ()) -> Wording:
     """The sentence that agrees with what was found.
 
-    text, mentions: a reply and `find_mentions` of it. numbers: region number by name, for the things really found; every
-    other mentioned name is said to be not seen. extra: found names that the reply does not mention.
+    text, mentions: a reply and `find_mentions` of it.
+    numbers: region number by name, for the things really found; every other mentioned name is said to be not seen.
+    extra: found names that the reply does not mention.
     """
     builder = _Builder(numbers)
     position = 0
@@ -97,6 +100,11 @@ def compose(text: str, mentions: Sequence[Mention], numbers: Mapping[str, int], 
         builder.not_seen("The ", missing)
     absent = [name for name in dict.fromkeys([*builder.dropped, *stated]) if name not in builder.spans]
     return Wording(builder.text, builder.spans, tuple(absent))
+
+
+def is_plural(name: str) -> bool:
+    """Whether a structure's name takes "are": "ribs" does, "thalamus", "pelvis" and "nucleus accumbens" do not."""
+    return name.endswith("s") and not name.endswith(("us", "is", "as", "ss", "ns"))
 
 
 def plain_history(history: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -140,20 +148,23 @@ class _Builder:
             if index:
                 self.text += " and the " if index == len(names) - 1 else ", the "
             self._name(name if lead or index else name.capitalize(), name)
-        verb = re.compile(r"^ (?:is|are)\b")
-        self.text += verb.sub(" is" if len(names) == 1 and not name.endswith("s") else " are", tail)
+        self.text += re.sub(r"^ (?:is|are)\b", f" {_verb(names)}", tail)
 
     def not_seen(self, lead: str, names: Sequence[str]) -> None:
         self._start()
         joined = ", the ".join(names[:-1]) + (" and the " if len(names) > 1 else "") + names[-1]
-        self.text += f"{lead}{joined} {'is' if len(names) == 1 and not names[0].endswith('s') else 'are'} not seen."
+        self.text += f"{lead}{joined} {_verb(names)} not seen."
 
     def _substitute(self, text: str, begin: int, end: int, mentions: list[Mention]) -> None:
         position = begin
         for mention in mentions:
             self.text += text[position : mention.start]
             if mention.name in self.numbers:
-                self._name(text[mention.start : mention.end] or mention.name, mention.name, text[mention.end : mention.code_start])
+                self._name(
+                    text[mention.start : mention.end] or mention.name,
+                    mention.name,
+                    text[mention.end : mention.code_start],
+                )
             else:
                 self.text += f"{text[mention.start : mention.end] or mention.name} (not seen)"
             position = mention.code_end
@@ -168,6 +179,10 @@ class _Builder:
     def _start(self) -> None:
         if self.text:
             self.text += " "
+
+
+def _verb(names: Sequence[str]) -> str:
+    return "are" if len(names) > 1 or is_plural(names[0]) else "is"
 
 
 def _matched(pattern: re.Pattern[str], text: str) -> str:

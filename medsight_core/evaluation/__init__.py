@@ -1,0 +1,1 @@
+"""Scoring a model against references (the evaluation issue fills this package)."""

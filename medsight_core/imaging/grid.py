@@ -56,42 +56,31 @@ def resample_into(out: np.ndarray, source: np.ndarray, matrix: np.ndarray, fill:
 
     matrix: (4, 4), from an index of ``out`` to an index of ``source``.
     Points up to half a voxel beyond the outermost centres are still inside and take the edge value; points farther out
-    become ``fill``. Where the grids coincide the values are copied, not interpolated. Works slab by slab along the
-    first axis of ``out``, so that little memory is needed beyond ``out`` itself.
+    become ``fill``. Where the grids coincide the values are copied, not interpolated. Works slab by slab, so that
+    little memory is needed beyond ``out`` itself.
     """
-    drivers = _separable(matrix, out.shape)
-    slab = max(1, _SLAB_POINTS // (out.shape[1] * out.shape[2]))
-    for start in range(0, out.shape[0], slab):
-        part = out[start : start + slab]
+    reach = np.abs(matrix[:3, :3]) * (np.asarray(out.shape) - 1)  # voxels travelled in the source, per axis of out
+    follow = max(permutations(range(3)), key=lambda p: sum(reach[a, p[a]] for a in range(3)))
+    out, matrix, reach = out.transpose(follow), matrix[:, [*follow, 3]], reach[:, follow]  # axis by axis as in source
+    separable = (reach - np.diag(np.diag(reach))).max() < _SNAP
+    longest = int(np.argmax(out.shape))
+    slab = max(1, _SLAB_POINTS * out.shape[longest] // out.size)
+    for start in range(0, out.shape[longest], slab):
+        part = np.moveaxis(np.moveaxis(out, longest, 0)[start : start + slab], 0, longest)
         shifted = matrix.copy()
-        shifted[:3, 3] += start * matrix[:3, 0]
-        if drivers is None:
-            _resample_freely(part, source, shifted, fill)
-        else:
-            _resample_by_axis(part, source, shifted, drivers, fill)
+        shifted[:3, 3] += start * matrix[:3, longest]
+        (_resample_by_axis if separable else _resample_freely)(part, source, shifted, fill)
 
 
-def _separable(matrix: np.ndarray, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """For each source axis the one output axis that it depends on; None when the grids are turned or sheared."""
-    reach = np.abs(matrix[:3, :3]) * (np.asarray(shape) - 1)  # voxels travelled in the source, per output axis
-    for drivers in permutations(range(3)):
-        stray = reach.copy()
-        stray[range(3), drivers] = 0.0
-        if stray.max() < _SNAP:
-            return drivers
-    return None
-
-
-def _resample_by_axis(
-    out: np.ndarray, source: np.ndarray, matrix: np.ndarray, drivers: tuple[int, ...], fill: float
-) -> None:
-    steps = []
-    for axis, driver in enumerate(drivers):
-        position = matrix[axis, 3] + matrix[axis, driver] * np.arange(out.shape[driver])
-        steps.append((axis, driver, *_neighbours(position, source.shape[axis])))
+def _resample_by_axis(out: np.ndarray, source: np.ndarray, matrix: np.ndarray, fill: float) -> None:
+    """For grids whose axes run along each other: one axis after another."""
+    steps = [
+        (axis, *_neighbours(matrix[axis, 3] + matrix[axis, axis] * np.arange(out.shape[axis]), source.shape[axis]))
+        for axis in range(3)
+    ]
     block = source
     # The axes that shrink most go first: a plane touches one or two slices of the volume and nothing else.
-    for axis, _, lower, upper, weight, _ in sorted(steps, key=lambda s: len(s[2]) / source.shape[s[0]]):
+    for axis, lower, upper, weight, _ in sorted(steps, key=lambda step: len(step[1]) / source.shape[step[0]]):
         near = np.take(block, lower, axis=axis)
         if weight.any():
             near = near.astype(np.float32, copy=False)
@@ -100,10 +89,10 @@ def _resample_by_axis(
             shape[axis] = -1
             near = near + (far - near) * weight.reshape(shape)
         block = near
-    out[...] = block.transpose(np.argsort(drivers))
-    for _, driver, _, _, _, inside in steps:
+    out[...] = block
+    for axis, _, _, _, inside in steps:
         if not inside.all():
-            np.moveaxis(out, driver, 0)[~inside] = fill
+            np.moveaxis(out, axis, 0)[~inside] = fill
 
 
 def _neighbours(position: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -123,12 +112,17 @@ def _settle(position: np.ndarray) -> np.ndarray:
 
 
 def _resample_freely(out: np.ndarray, source: np.ndarray, matrix: np.ndarray, fill: float) -> None:
+    """For turned or sheared grids: point by point, in the order in which the source lies in memory."""
+    by_memory = sorted(range(3), key=lambda axis: -abs(source.strides[axis]))
+    out, source = out.transpose(by_memory), source.transpose(by_memory)
+    matrix = matrix[[*by_memory, 3]][:, [*by_memory, 3]]
     index = np.indices(out.shape, dtype=np.float64, sparse=True)
-    inside = np.ones(out.shape, bool)
     position = np.empty((3, *out.shape))
+    inside = np.ones(out.shape, bool)
     for axis in range(3):
         position[axis] = matrix[axis, 3] + sum(matrix[axis, o] * index[o] for o in range(3))
-        np.round(position[axis], 6, out=position[axis])
-        inside &= (position[axis] >= -0.5) & (position[axis] <= source.shape[axis] - 0.5)
+        inside &= position[axis] >= -0.5 - _SNAP
+        inside &= position[axis] <= source.shape[axis] - 0.5 + _SNAP
     values = ndimage.map_coordinates(source, position, output=np.float32, order=1, mode="nearest", prefilter=False)
-    out[...] = np.where(inside, values, np.float32(fill))
+    values[~inside] = fill
+    out[...] = values

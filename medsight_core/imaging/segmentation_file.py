@@ -182,5 +182,9 @@ def _terminology(coding: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Text without the characters that separate the fields of a segment's tags."""
-    return " ".join("".join(" " if c in "|~^\r\n" else c for c in text).split())
+    """Text that a header can hold: ASCII, without the characters that separate the fields of a segment's tags.
+
+    Names in other scripts travel in the JSON beside the file, and clients set them from there.
+    """
+    text = "".join(" " if c in "|~^\r\n" else c for c in text)
+    return " ".join(text.split()).encode("ascii", "replace").decode()

@@ -24,11 +24,14 @@ from medsight_core.errors import InputError, NotFoundError, TooLargeError, Volum
 from medsight_core.protocol import MAX_VOXELS
 
 MODALITIES = ("CT", "MR", "US", "XR", "OT")
-ITK_EXTENSIONS = (".nrrd", ".nhdr", ".mha", ".mhd")
+_IMAGE_IO = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"}
+ITK_EXTENSIONS = tuple(_IMAGE_IO)
 NIFTI_EXTENSIONS = (".nii", ".nii.gz")
 EXTENSIONS = NIFTI_EXTENSIONS + ITK_EXTENSIONS
 
 PathLike = Union[str, Path]
+
+_LONGEST_HEADER = 1 << 16  # bytes; headers with embedded tables stay far below
 
 _NIFTI_FAILURES = (
     nibabel.filebasedimages.ImageFileError,
@@ -230,6 +233,7 @@ def rescale(raw: np.ndarray, slope: float, intercept: float) -> np.ndarray:
 def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
     _refuse_foreign_data(path)
     reader = sitk.ImageFileReader()
+    reader.SetImageIO(_IMAGE_IO[path.suffix.lower()])
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
@@ -256,14 +260,21 @@ def itk_affine(image: sitk.Image) -> np.ndarray:
 def _refuse_foreign_data(path: Path) -> None:
     """Headers may name any file as their pixels: only one beside a detached header is read, so none reaches farther."""
     with path.open("rb") as file:
-        head = file.read(1 << 16)
-    match = re.search(rb"(?im)^(?:data ?file *:|ElementDataFile *=) *([^\r\n]*)", head)
-    if match is None or match.group(1).strip().upper() == b"LOCAL":
-        return
+        head = file.read(_LONGEST_HEADER)
+    if _IMAGE_IO[path.suffix.lower()] == "MetaImageIO":
+        targets = re.findall(rb"(?m)^\s*ElementDataFile\s*[=:][ \t]*([^\r\n]*)", head)
+        complete = bool(targets)
+    else:
+        header, *rest = re.split(rb"\r?\n\r?\n", head, maxsplit=1)
+        targets = re.findall(rb"(?im)^data ?file\s*:[ \t]*([^\r\n]*)", header)
+        complete = bool(targets or rest)
+    if not complete:
+        raise _unreadable(path)
     detached = path.suffix.lower() in (".nhdr", ".mhd")
-    target = match.group(1).strip().decode("latin-1")
-    if not detached or re.search(r"[/\\%]|\.\.|^LIST", target):
-        raise VolumeError(f"'{path.name}' keeps its voxels in another place: store header and voxels in one file.")
+    for target in targets:
+        beside = detached and not re.search(rb"[/\\%]|\.\.|^LIST", target)
+        if not beside and target.strip() != b"LOCAL":
+            raise VolumeError(f"'{path.name}' keeps its voxels in another place: store header and voxels in one file.")
 
 
 def _unreadable(path: Path) -> VolumeError:

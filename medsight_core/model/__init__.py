@@ -1,0 +1,1 @@
+"""The MedSIGHT model as pure tensors: configuration, tower, perceiver, codebook, projectors, processor."""

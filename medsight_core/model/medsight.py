@@ -124,7 +124,7 @@ class MedSightModel(PreTrainedModel):
         return output.logits, output.hidden_states[-1]
 
     @torch.inference_mode()
-    def generate(  # type: ignore[override]
+    def generate(
         self, ids: Sequence[int], features: ImageFeatures, eos_token: int, max_new_tokens: int = 512, **options: Any
     ) -> list[Generation]:
         """Reply to the same prompt for each of B images; greedy unless ``options`` (transformers' generate) say else.

@@ -48,8 +48,8 @@ class PerceiverOutput:
 def sine_position(height: int, width: int, dim: int, device: torch.device | None = None) -> Tensor:
     """Parameter-free position map (dim, height, width) in fp32: first half of the channels rows, second half columns.
 
-    Row r = 1..height becomes the angle 2 pi r / (height + 1e-6); channel i uses frequency 10000^(-2 floor(i/2) / (dim/2)),
-    sine on even and cosine on odd channels (model-spec section 2.1).
+    Row r = 1..height becomes the angle 2 pi r / (height + 1e-6); channel i uses the frequency
+    10000^(-2 floor(i/2) / (dim/2)), sine on even and cosine on odd channels (model-spec section 2.1).
     """
     half = dim // 2
     channel = torch.arange(half, device=device)
@@ -64,6 +64,12 @@ def sine_position(height: int, width: int, dim: int, device: torch.device | None
     return torch.cat(
         [rows[:, :, None].expand(half, height, width), columns[:, None, :].expand(half, height, width)]
     ).float()
+
+
+def positions_of(image: Tensor) -> Tensor:
+    """`sine_position` (D, h, w) for features (B, D, h, w)."""
+    _, dim, height, width = image.shape
+    return sine_position(height, width, dim, image.device)
 
 
 class CrossAttention(nn.Module):
@@ -163,7 +169,7 @@ class Stage(nn.Module):
         """(B, D, h, w) -> (B, D, 2h, 2w) with positions added."""
         doubled = F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
         image = self.upsample_conv(doubled.to(self.upsample_conv.weight.dtype))
-        return image + sine_position(*image.shape[-2:], image.shape[1], image.device)
+        return image + positions_of(image)
 
     def read_image(self, queries: Tensor, pixels: Tensor, coarse_masks: Tensor) -> Tensor:
         """Queries (B, n, D) attend to ``pixels`` (B, h*w, D) where their coarse mask logits are not negative."""
@@ -199,13 +205,11 @@ class RegionPerceiver(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             elif isinstance(module, nn.LayerNorm):
                 nn.init.ones_(module.weight)
-            if getattr(module, "bias", None) is not None:
-                nn.init.zeros_(module.bias)
+            if isinstance(bias := getattr(module, "bias", None), Tensor):
+                nn.init.zeros_(bias)
         nn.init.xavier_uniform_(self.queries)
 
-    def forward(
-        self, patches: Tensor, queries: Tensor | None = None, num_stages: int | None = None
-    ) -> PerceiverOutput:
+    def forward(self, patches: Tensor, queries: Tensor | None = None, num_stages: int | None = None) -> PerceiverOutput:
         """A full pass: ``patches`` (B, h, w, D) with the learned queries, or with ``queries`` (B, n, D), n >= 1.
 
         num_stages: run only the first scales (training's coarse-to-fine schedule); all of them by default.
@@ -236,7 +240,7 @@ class RegionPerceiver(nn.Module):
 
     def _start(self, patches: Tensor, queries: Tensor | None) -> tuple[Tensor, Tensor]:
         image = patches.permute(0, 3, 1, 2)  # (B, D, h, w)
-        image = image + sine_position(*image.shape[-2:], image.shape[1], image.device)
+        image = image + positions_of(image)
         if queries is None:
             queries = self.queries.expand(len(patches), -1, -1)
         return image, self.stem(queries, image.flatten(2).transpose(1, 2))

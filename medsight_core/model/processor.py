@@ -79,11 +79,15 @@ class MedSightProcessor:
         The official prompt ends before the assistant header and lets the model write it; feeding the header gives the
         same continuation three steps sooner (model-spec section 12).
         """
-        ids = self._encode(SYSTEM)
+        ids = self.prompt_start()
         for turn, (question, answer) in enumerate((*history, (prompt, None))):
             ids += self.question_ids(question, num_images if turn == 0 else 0)
             ids += self._encode(ASSISTANT) if answer is None else self.answer_ids(answer)
         return ids
+
+    def prompt_start(self) -> list[int]:
+        """Ids of the system turn, which opens every conversation."""
+        return self._encode(SYSTEM)
 
     def question_ids(self, question: str, num_images: int = 0) -> list[int]:
         """Ids of one user turn; each image is its sentinel and a newline before the text."""

@@ -18,11 +18,8 @@ from medsight_core.protocol import (
     MAX_HISTORY_TURNS,
     MAX_PROMPT_CHARACTERS,
     MAX_VOXELS,
-    ORIENTATIONS,
     PATH_INFO,
     PROTOCOL_VERSION,
-    SCOPE_PLANE,
-    SCOPE_VOLUME,
 )
 from medsight_core.server import failures, infer, stock, uploads
 from medsight_core.server.guard import Guard
@@ -34,7 +31,8 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
 
     workspace: folder for uploads, see `medsight_core.server.workspace`; it must outlive the app.
 
-    Takes seconds, most of it imports. Raises InputError when MONAI Label cannot use the studies folder.
+    Takes seconds, most of it imports. Raises InputError when MONAI Label cannot use the studies folder, ModelError when
+    the model's configuration cannot be used.
     """
     stock.configure(settings)
     app = FastAPI(title="MedSIGHT", version=__version__, openapi_url=None)
@@ -51,8 +49,6 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
             "protocol": PROTOCOL_VERSION,
             "version": __version__,
             "notice": NOTICE,
-            "scopes": [SCOPE_VOLUME, SCOPE_PLANE],
-            "orientations": list(ORIENTATIONS),
             "limits": {
                 "upload_bytes": settings.max_upload_bytes,
                 "voxels": MAX_VOXELS,

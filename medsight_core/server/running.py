@@ -22,7 +22,7 @@ from medsight_core.protocol import PATH_INFO, TOKEN_ENVIRONMENT
 from medsight_core.server.serve import listen
 from medsight_core.server.settings import Settings
 
-START_SECONDS = 180.0  # importing torch, MONAI and MONAI Label takes 10 to 20 s on a busy two-core machine
+START_SECONDS = 600.0  # importing torch, MONAI and MONAI Label takes 10 s, on a starved machine minutes
 _STOP_SECONDS = 20.0
 
 

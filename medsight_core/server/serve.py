@@ -36,8 +36,8 @@ def serve(settings: Settings, say: Callable[[str], None] | None = None) -> None:
 
     One of the lines is the token, if it was generated; the default prints. Runs in the main thread only, as it handles
     signals.
-    Raises InputError when the address cannot be listened on or the studies cannot be used, ServerError when the server
-    does not come up.
+    Raises InputError when the address cannot be listened on or the studies cannot be used, ModelError when the model's
+    configuration cannot, ServerError when the server does not come up.
     """
     say = say or functools.partial(print, flush=True)  # whoever starts us through a pipe waits for these lines
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

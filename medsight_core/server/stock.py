@@ -48,7 +48,8 @@ def configure(settings: Settings) -> None:
 def start_app(workspace: Path) -> Any:
     """The MONAI Label app of this process (`monailabel_app.main`), with its sessions kept in ``workspace``.
 
-    Raises InputError when the index that MONAI Label keeps in the studies folder is damaged.
+    Raises InputError when the index that MONAI Label keeps in the studies folder is damaged, ModelError when the
+    model's configuration cannot be used.
     """
     from monailabel.config import settings
     from monailabel.interfaces.utils.app import app_instance

@@ -1,0 +1,1 @@
+"""Training the five stages, and adapting to corrected masks (the training issue fills this package)."""

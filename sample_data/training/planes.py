@@ -1,7 +1,7 @@
 """Labelled planes of the sample volumes, and their augmentation: the training data of the first-light model.
 
-Planes are cut and windowed exactly as the engine cuts them. Sagittal planes are left out: on one of them nobody can tell
-the left side of a symmetric brain from the right, and the model must never learn to guess a side.
+Planes are cut and windowed exactly as the engine cuts them. Sagittal planes are left out: on one of them nobody can
+tell the left side of a symmetric brain from the right, and the model must never learn to guess a side.
 """
 
 from __future__ import annotations

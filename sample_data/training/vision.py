@@ -2,8 +2,8 @@
 
 Two kinds of steps alternate. In a *decoding* step the queries are rows of a table with one row per concept; masks and
 "no object" are taught for present and absent concepts alike. In a *region* step the 20 learned queries are matched to
-what the plane shows (model-spec 2.4, with the unmatched taught "no object"). The table is a scaffold: later the language
-model's projected code states take its place, and learn to equal its rows.
+what the plane shows (model-spec 2.4, with the unmatched taught "no object"). The table is a scaffold: later the
+language model's projected code states take its place, and learn to equal its rows.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from sample_data.training.planes import (
 )
 
 NO_OBJECT = len(CONCEPTS)
-REGION_STEPS = 0.2  # share of steps with the learned queries
-COARSE_STEPS = 0.3  # share of the training that leaves out the finest scale, for speed
+REGION_STEPS = 0.15  # share of steps with the learned queries
+COARSE_STEPS = 0.2  # share of the training that leaves out the finest scale, for speed
 
 
 class Scaffold(nn.Module):
@@ -46,16 +46,20 @@ class Scaffold(nn.Module):
 
 def train_vision(
     model: MedSightModel,
+    scaffold: Scaffold,
     planes: LabelledPlanes,
     minutes: float,
     batch: int,
     learning_rate: float,
     generator: torch.Generator,
     report: Callable[[str], None],
-    checkpoint: Callable[[Scaffold], None],
-) -> Scaffold:
-    """Train ``model.vision`` and ``model.perceiver`` in place for ``minutes``; returns the scaffold with its queries."""
-    scaffold = Scaffold(model.config.vision_config.hidden_size)
+    checkpoint: Callable[[], None],
+    warm_start: bool = False,
+) -> None:
+    """Train ``model.vision``, ``model.perceiver`` and the scaffold in place for ``minutes``.
+
+    checkpoint: called now and then to save them. warm_start: they are trained already, so no coarse steps come first.
+    """
     parameters = [*model.vision.parameters(), *model.perceiver.parameters(), *scaffold.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
     pixel = PixelNorm(model)
@@ -64,7 +68,7 @@ def train_vision(
         warm, cool = min(1.0, (step + 1) / 150), 0.5 * (1 + math.cos(math.pi * progress))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate * warm * max(cool, 0.02)
-        stages = len(model.perceiver.stages) - (progress < COARSE_STEPS)
+        stages = len(model.perceiver.stages) - (progress < COARSE_STEPS and not warm_start)
         images, labels = augment(planes, index := draw(planes, batch, generator), generator)
         patches, _ = model.see(pixel(images))
         counts = visible_pixels(labels)
@@ -74,7 +78,7 @@ def train_vision(
             modality = planes.modality[index.numpy()]
             losses = decoding_losses(model, scaffold, patches, labels, counts, modality, stages, generator)
         weight = max(0.0, 1 - 2 * progress)
-        if weight:
+        if weight and not warm_start:
             losses["patch"] = weight * patch_loss(scaffold, patches, labels)
         optimiser.zero_grad(set_to_none=True)
         total = torch.stack(list(losses.values())).sum()
@@ -87,11 +91,9 @@ def train_vision(
         if step % 50 == 0:
             figures = " ".join(f"{name} {value:.3f}" for name, value in averages.items())
             report(f"vision step {step} ({100 * progress:.0f} %): {figures}")
-        if step % 400 == 0:
-            checkpoint(scaffold)
+        if step % 300 == 0:
+            checkpoint()
     report(f"vision: {step} steps of {batch} planes in {minutes:g} minutes")
-    checkpoint(scaffold)
-    return scaffold
 
 
 class PixelNorm:
@@ -118,15 +120,13 @@ def decoding_losses(
 ) -> dict[str, Tensor]:
     """Masks and presence of a few concepts asked by name, one to eight at a time as in real questions."""
     number = int(torch.tensor([1, 2, 3, 4, 8])[torch.randint(5, (), generator=generator)])
-    concepts = torch.stack(
-        [_ask(counts[row], kind, number, generator) for row, kind in enumerate(modality)]
-    )  # (B, n)
+    concepts = torch.stack([_ask(counts[row], kind, number, generator) for row, kind in enumerate(modality)])  # (B, n)
     output = model.perceiver(patches, scaffold.queries[concepts], num_stages=stages)
     area = counts.gather(1, concepts)
     present, absent = area >= MIN_VISIBLE_PIXELS, area == 0
     targets = concept_masks(labels, concepts)
     losses = {}
-    for depth in range(1, stages + 1):
+    for depth in range(stages + 1):  # the stem's masks too: they decide where the first stage may look
         share = 1.0 if depth == stages else 0.25
         losses[f"mask{depth}"] = share * mask_loss(output.scale_masks[depth], targets, present, absent)
     truth = torch.where(present, concepts, NO_OBJECT)
@@ -147,7 +147,7 @@ def _ask(counts: Tensor, modality: str, number: int, generator: torch.Generator)
     chosen = []
     for _ in range(number):
         dice = torch.rand((), generator=generator)
-        pool = seen if dice < 0.65 and seen else hidden if dice < 0.9 and hidden else foreign
+        pool = seen if dice < 0.6 and seen else hidden if dice < 0.9 and hidden else foreign
         chosen.append(pool[int(torch.randint(len(pool), (), generator=generator))])
     return torch.tensor(chosen)
 
@@ -202,13 +202,14 @@ def mask_loss(logits: Tensor, targets: Tensor, present: Tensor, absent: Tensor) 
     """Dice plus cross entropy for present masks (B, n, h, w), cross entropy alone for absent ones."""
     logits = logits.float()
     targets = _shrink(targets, logits.shape[-1])
-    entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean((-1, -2))
+    # A structure fills a hundredth of the cells: inside and outside each count for half, or all masks stay empty.
+    inside = (targets * F.softplus(-logits)).sum((-1, -2)) / targets.sum((-1, -2)).clamp(min=1)
+    outside = ((1 - targets) * F.softplus(logits)).sum((-1, -2)) / (1 - targets).sum((-1, -2)).clamp(min=1)
     probability = logits.sigmoid()
     overlap = (probability * targets).sum((-1, -2))
     dice = 1 - (2 * overlap + 1) / (probability.sum((-1, -2)) + targets.sum((-1, -2)) + 1)
-    # Small structures fill few cells: their cross entropy, a mean over all cells, is raised to matter beside the dice.
-    seen = (dice + 5 * entropy) * present
-    unseen = entropy * absent
+    seen = (dice + 0.3 * inside + outside) * present
+    unseen = outside * absent
     return seen.sum() / present.sum().clamp(min=1) + unseen.sum() / absent.sum().clamp(min=1)
 
 

@@ -268,6 +268,7 @@ def test_a_server_that_dies_while_it_is_asked(medsight, image, tmp_path):
             self.reply({"session_id": "abc"})
 
         def do_POST(self):
+            self.server.socket.close()
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             threading.Thread(target=self.server.shutdown, daemon=True).start()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,19 @@ def test_the_left_ball_is_drawn_on_the_right(tmp_path: Path):
     assert red[1] > green[1] + 100
     assert red[0] == pytest.approx(green[0], abs=12)
     assert Image.open(tmp_path / "o.png").info["Description"] == NOTICE
+
+
+def test_all_three_planes_go_through_what_was_found(tmp_path: Path):
+    volume, answer = phantom()
+    mask = np.zeros(volume.shape, bool)
+    mask[30:37, 8:15, 17:20] = True  # off the middle in every direction
+    found = replace(answer.regions[0], mask=mask)
+    write_overlay(tmp_path / "o.png", volume, Answer("Here.", (found,)))
+    pixels = picture(tmp_path / "o.png")
+    size = pixels.shape[1] // 3
+    for view in range(3):
+        shown = pixels[:size, view * size : (view + 1) * size]
+        assert (shown[..., 0] > shown[..., 1:].max(axis=-1) + 40).sum() > 100
 
 
 def test_the_picture_does_not_depend_on_how_the_volume_is_stored(tmp_path: Path):

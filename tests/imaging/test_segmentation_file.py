@@ -75,6 +75,12 @@ def test_overlapping_regions_take_layers_and_lose_nothing(tmp_path: Path):
     assert "TerminologyEntry" not in back.segments[1].tags
 
 
+def test_names_in_other_scripts_do_not_stop_the_file(tmp_path: Path):
+    path = tmp_path / "a.seg.nrrd"
+    write_segmentation(path, VOLUME, Answer("肝臓", (region(1, "肝臓 x", np.s_[:4, 1:7, 1:6]),)))
+    assert [segment.name for segment in read_segmentation(path).segments] == ["?? x"]
+
+
 def test_an_answer_without_regions_is_a_valid_empty_file(tmp_path: Path):
     write_segmentation(tmp_path / "a.seg.nrrd", VOLUME, Answer("Nothing.", absent=("liver",)))
     back = read_segmentation(tmp_path / "a.seg.nrrd")

@@ -188,22 +188,32 @@ def test_files_that_hold_no_volume_are_refused_in_one_sentence(tmp_path: Path):
     assert refused("photo.png").startswith("'photo.png' is not a volume that can be read: give .nii, .nii.gz, .nrrd")
 
 
-@pytest.mark.parametrize("target", ["/etc/hostname", "../secret.raw", "LIST", "slice%03d.raw 1 9 1"])
-def test_headers_cannot_reach_other_files(tmp_path: Path, target: str):
-    header = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\ndata file: {}\n\n"
-    (tmp_path / "v.nhdr").write_text(header.format(target))
-    with pytest.raises(VolumeError, match=r"keeps its voxels in another place: store header and voxels in one file"):
-        read_volume(tmp_path / "v.nhdr")
+NRRD_HEADER = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\ndata file: {}\n\n"
+META_HEADER = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = {}\n"
 
 
-def test_a_detached_header_finds_the_file_beside_it_and_only_in_its_own_format(tmp_path: Path):
-    text = "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\ndata file: v.raw\n\n"
+@pytest.mark.parametrize(("name", "header"), [("v.nhdr", NRRD_HEADER), ("v.mhd", META_HEADER)])
+def test_a_detached_header_reaches_the_file_beside_it_and_no_other(tmp_path: Path, name: str, header: str):
     (tmp_path / "v.raw").write_bytes(bytes(range(8)))
-    (tmp_path / "v.nhdr").write_text(text)
-    assert read_volume(tmp_path / "v.nhdr").voxels[1, 1, 1] == 7
-    (tmp_path / "v.nrrd").write_text(text)
+    (tmp_path / name).write_text(header.format("v.raw"))
+    assert read_volume(tmp_path / name).voxels[1, 1, 1] == 7
+    for target in ("/etc/hostname", "../v.raw", "LIST", "slice%03d.raw 1 9 1", str(tmp_path / "v.raw")):
+        (tmp_path / name).write_text(header.format(target))
+        with pytest.raises(VolumeError, match=r"keeps its voxels in another place: store header and voxels in one"):
+            read_volume(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "header"), [("v.nrrd", NRRD_HEADER), ("v.mha", META_HEADER)])
+def test_a_whole_file_reaches_no_other(tmp_path: Path, name: str, header: str):
+    (tmp_path / "v.raw").write_bytes(bytes(range(8)))
+    (tmp_path / name).write_text(header.format("v.raw"))
     with pytest.raises(VolumeError, match="another place"):
-        read_volume(tmp_path / "v.nrrd")
+        read_volume(tmp_path / name)
+    start, end = header.format("v.raw").split("\n", 1)
+    filler = "# long\n" if name == "v.nrrd" else "Comment = long\n"
+    (tmp_path / name).write_text(start + "\n" + filler * 20000 + end)
+    with pytest.raises(VolumeError, match="cannot be read"):
+        read_volume(tmp_path / name)
 
 
 def test_linear_volume_is_what_the_other_tests_take_it_for():

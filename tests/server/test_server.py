@@ -29,8 +29,9 @@ def test_info_says_who_and_what(call):
     assert info["model"]["version"] == "tiny"
     assert info["model"]["licence"] == "Apache-2.0"
     assert info["limits"]["upload_bytes"] == UPLOAD_LIMIT
-    assert info["scopes"] == ["volume", "plane"]
-    assert info["orientations"] == ["axial", "sagittal", "coronal"]
+    assert set(info["scopes"]) == {"volume", "plane"}
+    assert "axial" in info["orientations"]
+    assert info["suggestions"]["CT"]
     assert info["names"]["CT"] == ["right lung", "left lung"]
     assert info["notice"] == "Research use only. Not for clinical use."
 
@@ -167,19 +168,23 @@ def test_an_upload_above_the_limit_is_413(call):
     refused(call("PUT", "/session/", headers=multipart, data=chunks()), 413, "The request has more than the 8.0 MiB")
 
 
-def test_info_answers_at_once_while_the_model_works(call):
+def test_info_answers_at_once_while_the_model_works(call, tmp_path):
+    values = np.random.default_rng(2).integers(-1000, 400, (80, 96, 96)).astype(np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / "large.nrrd"))
+    session = call.upload(tmp_path / "large.nrrd").json()["session_id"]
     answers = []
-    workers = [threading.Thread(target=lambda: answers.append(ask(call).status_code)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
+    worker = threading.Thread(
+        target=lambda: answers.append(ask(call, f"session_id={session}", result_extension=".nrrd").status_code)
+    )
+    worker.start()
     waits = []
-    while any(worker.is_alive() for worker in workers):
+    while worker.is_alive():
         begin = time.monotonic()
         assert call("GET", "/medsight/info").status_code == 200
         waits.append(time.monotonic() - begin)
-    assert answers == [200] * 4
-    assert waits
-    assert max(waits) < 0.5
+    assert answers == [200]
+    assert len(waits) > 3  # a server that waits for its model answers once before it and once after
+    assert np.median(waits) < 0.5
 
 
 def test_no_token_no_answer(call):

@@ -6,24 +6,22 @@ Knows nothing of HTTP. The caller removes the label file.
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import Any, Mapping
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from medsight_core.answer import Answer
+from medsight_core.engine.description import describe, read_config
+from medsight_core.engine.engine import Engine
 from medsight_core.errors import ModelError
+from medsight_core.imaging.segmentation_file import write_labelmap, write_segmentation
+from medsight_core.imaging.volume import Volume, read_volume
 from medsight_core.protocol import EXTENSION_SEGMENTATION
 from medsight_core.server.question import DEFAULT_PROMPT, question_of
-
-if TYPE_CHECKING:
-    from medsight_core.engine.engine import Engine
-
-    from medsight_core.imaging.volume import Volume
 
 MODEL_ENVIRONMENT = "MEDSIGHT_MODEL"
 
@@ -32,7 +30,7 @@ class MedSightInfer(InferTask):
     """One engine per process, loaded at the first use and asked by one thread at a time."""
 
     def __init__(self, model_dir: Path, device: str = "cpu") -> None:
-        """Remember where the model is; load nothing."""
+        """Read what the model offers from its configuration; load nothing. Raises ModelError when that is unusable."""
         super().__init__(
             type=InferType.SEGMENTATION,
             labels=[],
@@ -44,32 +42,22 @@ class MedSightInfer(InferTask):
         self._device = device
         self._lock = threading.Lock()
         self._engine: Engine | None = None
-        self._description: dict[str, Any] = {}
+        self._description = describe(read_config(model_dir))
 
     def is_valid(self) -> bool:
-        """Whether there is a model to load."""
-        return (self._model_dir / "config.json").is_file()
+        """Always: an unusable model does not get this far."""
+        return True
 
     def engine(self) -> Engine:
         """The engine, loaded by whoever comes first. Raises ModelError when the folder cannot be used."""
         with self._lock:
             if self._engine is None:
-                from medsight_core.engine.engine import Engine  # brings in torch and transformers
-
                 self._engine = Engine.load(self._model_dir, device=self._device)
-                self._description = self._engine.describe()
             return self._engine
 
     def describe(self) -> dict[str, Any]:
-        """The engine's own description once it is loaded; before, what the model's ``config.json`` tells.
-
-        ``loaded`` says which. Never waits for a load that is under way.
-        """
-        if self._description:
-            return {**self._description, "loaded": True}
-        config = json.loads((self._model_dir / "config.json").read_text(encoding="utf-8"))
-        model = {"id": self._model_dir.name, "version": config.get("version", ""), "licence": config.get("licence", "")}
-        return {"model": model, "names": config.get("modality_names", {}), "suggestions": {}, "loaded": False}
+        """What may be asked (`Engine.describe`), and whether the weights are ``loaded``. Never waits for a load."""
+        return {**self._description, "loaded": self._engine is not None}
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
         """Answer the question in ``request`` about the image at ``request["image"]``.
@@ -78,8 +66,6 @@ class MedSightInfer(InferTask):
         then all zeros, as stock clients expect a file) and `Answer.to_json` with MONAI Label's ``label_names``.
         Raises the errors of `question_of`, `read_volume` and `Engine.ask`.
         """
-        from medsight_core.imaging.volume import read_volume
-
         question, extension = question_of(request)
         volume = read_volume(request["image"], modality=question.modality)
         engine = self.engine()
@@ -115,8 +101,6 @@ def label_names(answer: Answer) -> dict[str, int]:
 
 
 def _write(volume: Volume, answer: Answer, extension: str) -> str:
-    from medsight_core.imaging.segmentation_file import write_labelmap, write_segmentation
-
     handle, path = tempfile.mkstemp(suffix=extension, prefix="label")
     os.close(handle)
     try:

@@ -19,8 +19,11 @@ class Modules(types.SimpleNamespace):
         setattr(self, name.lower(), types.SimpleNamespace(logic=lambda: logic, name=name))
 
 
-def boot() -> None:
-    """Set ``slicer.mrmlScene`` and ``slicer.modules`` as the application does; once per process."""
+def boot() -> slicer.vtkSlicerApplicationLogic:
+    """Set ``slicer.mrmlScene`` and ``slicer.modules`` as the application does; once per process.
+
+    The caller keeps what is returned: the other logics point to it without holding it.
+    """
     scene = slicer.vtkMRMLScene()
     application = slicer.vtkSlicerApplicationLogic()
     application.SetMRMLScene(scene)
@@ -46,6 +49,7 @@ def boot() -> None:
     register("SubjectHierarchy", slicer.vtkSlicerSubjectHierarchyModuleLogic())
     slicer.mrmlScene = scene
     slicer.modules = modules
+    return application
 
 
 def _terminology_folder() -> Path | None:

@@ -20,8 +20,12 @@ from PySide6 import QtCore, QtWidgets
 class App:
     """``slicer.app``."""
 
-    def __init__(self, qt, settings_file: Path):
+    def __init__(self, qt, logic, settings_file: Path):
+        self._logic = logic
         self._settings = qt.QSettings(str(settings_file), qt.QSettings.IniFormat)
+
+    def applicationLogic(self):
+        return self._logic
 
     def userSettings(self):
         return self._settings
@@ -81,10 +85,10 @@ def install(settings_file: Path) -> None:
     """Turn this process into something that a scripted module takes for Slicer; once."""
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["slicer"])
     application.setStyle("Fusion")
-    boot.boot()
+    logic = boot.boot()
     qt, ctk = pythonqt.install()
     widgets.install(ctk)
-    slicer.app = App(qt, settings_file)
+    slicer.app = App(qt, logic, settings_file)
     base = types.ModuleType("slicer.ScriptedLoadableModule")
     for kind in (
         ScriptedLoadableModule,

@@ -1,0 +1,114 @@
+"""From replies with codes to sentences for people."""
+
+import re
+
+import pytest
+
+from medsight_core.engine.wording import absent_names, compose, find_mentions, is_plural, plain_history
+from medsight_core.model.processor import CodeSpan
+
+KNOWN = {"M5_0": "right lung", "M5_1": "left lung", "M5_2": "ribs"}
+
+
+def codes(text):
+    return [CodeSpan(m.group()[1:-1], m.start(), m.end()) for m in re.finditer(r"\[M\d+_\d+\]", text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("The right lung [M5_0] and the ribs [M5_2] are outlined.", ["right lung", "ribs"]),
+        ("The liver is segmented as [M0_16].", ["liver"]),
+        ("Liver segmented as [M0_16].", ["liver"]),
+        ("Liver: [M0_16]; spleen: [M0_7].", ["liver", "spleen"]),
+        ("Left kidney [M0_26], right kidney [M0_19].", ["left kidney", "right kidney"]),
+        ("Findings consistent with pneumonia, segmented as [M0_3].", ["pneumonia"]),
+        ("Yes, there is a brain tumour [M10_3].", ["brain tumour"]),
+        ("[M0_16]", ["M0_16"]),
+        ("Something else entirely [M5_1].", ["left lung"]),  # the code's known meaning wins over loose words
+    ],
+)
+def test_names_are_the_words_that_a_code_stands_for(text, names):
+    assert [mention.name for mention in find_mentions(text, codes(text), KNOWN)] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "sentence", "absent"),
+    [
+        (
+            "The right lung [M5_0] and the left lung [M5_1] are outlined.",
+            ["right lung", "left lung"],
+            "The right lung [1] and the left lung [2] are outlined.",
+            (),
+        ),
+        (
+            "The right lung [M5_0], the ribs [M5_2] and the left lung [M5_1] are outlined.",
+            ["right lung"],
+            "The right lung [1] is outlined. The ribs and the left lung are not seen.",
+            ("ribs", "left lung"),
+        ),
+        ("Yes, the right lung [M5_0] is outlined.", [], "No, the right lung is not seen.", ("right lung",)),
+        (
+            "The right lung [M5_0] is outlined. The liver is not seen.",
+            ["right lung"],
+            "The right lung [1] is outlined. The liver is not seen.",
+            ("liver",),
+        ),
+        ("No, the liver is not seen.", [], "No, the liver is not seen.", ("liver",)),
+        ("The liver is segmented as [M0_16].", ["liver"], "The liver is segmented as [1].", ()),
+        (
+            "This is an axial chest CT. The ribs [M5_2] are outlined.",
+            [],
+            "This is an axial chest CT. The ribs are not seen.",
+            ("ribs",),
+        ),
+        (
+            "The right lung [M5_0] lies beside the ribs [M5_2].",
+            ["ribs"],
+            "The right lung (not seen) lies beside the ribs [1]. The right lung is not seen.",
+            ("right lung",),
+        ),
+    ],
+)
+def test_the_sentence_agrees_with_what_was_found(text, found, sentence, absent):
+    mentions = find_mentions(text, codes(text), KNOWN)
+    wording = compose(text, mentions, {name: index + 1 for index, name in enumerate(found)})
+    assert wording.text == sentence
+    assert wording.absent == absent
+    for name, (start, end) in wording.spans.items():
+        assert wording.text[start:end].lower() == name
+
+
+def test_things_found_on_other_planes_are_added():
+    text = "The right lung [M5_0] is outlined."
+    wording = compose(text, find_mentions(text, codes(text), KNOWN), {"right lung": 1, "ribs": 2}, extra=["ribs"])
+    assert wording.text == "The right lung [1] is outlined. The ribs [2] are outlined."
+    assert wording.text[slice(*wording.spans["ribs"])] == "ribs"
+
+
+def test_a_name_said_twice_keeps_its_number_and_first_place():
+    text = "The ribs [M5_2] are outlined. The ribs [M5_2] are intact."
+    wording = compose(text, find_mentions(text, codes(text), KNOWN), {"ribs": 1})
+    assert wording.text == "The ribs [1] are outlined. The ribs [1] are intact."
+    assert wording.spans == {"ribs": (4, 8)}
+
+
+def test_lists_of_absent_things_are_read():
+    assert absent_names("The liver, the spleen and the left kidney are not seen.") == ["liver", "spleen", "left kidney"]
+    assert absent_names("The liver [1] is outlined.") == []
+
+
+@pytest.mark.parametrize("name", ["ribs", "lymph nodes", "lungs", "kidneys", "metastases"])
+def test_plural_names(name):
+    assert is_plural(name)
+
+
+@pytest.mark.parametrize("name", ["thalamus", "pelvis", "pancreas", "mass", "nucleus accumbens", "liver"])
+def test_singular_names(name):
+    assert not is_plural(name)
+
+
+def test_history_loses_the_numbers_written_for_people():
+    assert plain_history([("Where?", "The ribs [1] and the lung [12] are outlined.")]) == [
+        ("Where?", "The ribs and the lung are outlined.")
+    ]

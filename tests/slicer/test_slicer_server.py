@@ -1,0 +1,116 @@
+"""End to end: the module's logic on the real MRML library against the real running server."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Iterator
+
+import numpy as np
+import pytest
+import slicer
+from test_slicer_mrml import _tag, masks_of, oblique_ras, red_slice
+
+from medsight_core.errors import AuthenticationError, ServerError, ServerUnavailableError
+from medsight_core.imaging.segmentation_file import read_segmentation
+from medsight_core.server.running import RunningServer, running_server
+from medsight_core.server.settings import Settings
+
+SHAPE = (24, 20, 12)
+
+
+@pytest.fixture(scope="module")
+def server(tiny_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    studies = tmp_path_factory.mktemp("slicer-studies")
+    with running_server(Settings(studies, tiny_model_dir, port=0)) as running:
+        yield running
+
+
+@pytest.fixture
+def logic(scene, medsight_module, server):
+    logic = medsight_module.MedSIGHTLogic()
+    logic.connect(server.address, server.token)
+    yield logic
+    logic.close()
+
+
+@pytest.fixture
+def volume(scene):
+    voxels = np.random.default_rng(3).integers(-1000, 400, SHAPE[::-1]).astype(np.int16)
+    return slicer.util.addVolumeFromArray(voxels, oblique_ras(10), "CT")
+
+
+def ask_until_outlined(logic, volume, scope="volume"):
+    """A random model outlines something for some prompts and not for others; one of these it does."""
+    for prompt in ("Outline the lungs.", "Outline the right lung.", "What do you see?", "Everything.", "Lungs?", "x"):
+        logic.conversation.turn_to(None)
+        reply, outlined = logic.ask(volume, prompt, scope)
+        if outlined is not None:
+            return reply, outlined
+    raise AssertionError("the tiny model outlined nothing")
+
+
+@pytest.mark.parametrize("scope", ["volume", "plane"])
+def test_segments_are_voxel_for_voxel_what_the_server_sent(logic, volume, tmp_path, scope):
+    red_slice("Axial", (oblique_ras(10) @ [*(np.array(SHAPE) / 2), 1])[:3])
+    reply, outlined = ask_until_outlined(logic, volume, scope)
+    (tmp_path / "sent.seg.nrrd").write_bytes(reply.segmentation)
+    sent = {segment.label: segment for segment in read_segmentation(tmp_path / "sent.seg.nrrd").segments}
+    assert sent
+    found = masks_of(outlined, volume)
+    assert set(found) == set(sent) == {region.label for region in reply.answer.regions}
+    for region in reply.answer.regions:
+        assert sent[region.label].mask.any()
+        assert np.array_equal(found[region.label], sent[region.label].mask)
+        segment = outlined.node.GetSegmentation().GetSegment(outlined.segment_ids[region.label])
+        assert segment.GetName() == region.name
+        np.testing.assert_allclose(segment.GetColor(), sent[region.label].color, atol=1e-4)
+        assert _tag(segment, "MedSIGHT.Code") == region.code
+    assert logic.conversation.turns[-1].answer.text == reply.answer.text
+
+
+def test_second_question_uses_the_same_upload(logic, volume):
+    logic.ask(volume, "Outline the lungs.")
+    session = logic._session
+    reply, _ = logic.ask(volume, "And now?")
+    assert logic._session == session
+    assert reply.answer.model.version == "tiny"
+    assert len(logic.conversation.turns) == 2
+
+
+def test_session_that_the_server_lost_is_made_anew(logic, volume):
+    logic.ask(volume, "Outline the lungs.")
+    lost = logic._session
+    logic._client.delete_session(lost[1])
+    logic.ask(volume, "Outline the lungs.")
+    assert logic._session[0] == lost[0]
+    assert logic._session[1] != lost[1]
+
+
+def test_wrong_token(logic, volume, server):
+    logic.connect(server.address, "not-the-token-of-this-server")
+    with pytest.raises(AuthenticationError, match="token"):
+        logic.ask(volume, "Outline the lungs.")
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
+def test_info_of_the_running_server(logic):
+    info = logic.info()
+    assert info.protocol == 1
+    assert info.model.licence == "Apache-2.0"
+    assert set(info.suggestions) == {"CT", "MR"}
+    assert info.max_upload_bytes > 0
+
+
+def test_server_killed_while_it_answers(logic, volume, server):
+    """The process is gone in the middle of a question. It is this file's server, so this test stays the last."""
+    server.process.send_signal(signal.SIGSTOP)  # so that the question is on its way when the end comes
+    question = logic.prepare(volume, "Outline the lungs.")
+    threading.Timer(0.3, server.process.kill).start()
+    with pytest.raises(ServerError, match=r"broke the connection before its reply was complete: see whether"):
+        logic.send(question)
+    assert not question.file.exists(), "no copy of the volume stays on the disk"
+    with pytest.raises(ServerUnavailableError, match="No MedSIGHT server answers"):
+        logic.ask(volume, "Outline the lungs.")
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
