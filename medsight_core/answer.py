@@ -7,9 +7,10 @@ beside it, where segment values equal ``Region.label``. This module knows nothin
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:  # the client needs no arrays, and Slicer's start should not wait for them
+    import numpy as np
 
 NOTICE = "Research use only. Not for clinical use."
 

@@ -200,3 +200,6 @@ def _build(value: Any, kind: type[PreTrainedConfig], default: dict[str, Any]) ->
     if isinstance(value, kind):
         return value
     return kind(**(default if value is None else value))
+
+
+AutoConfig.register(MedSightConfig.model_type, MedSightConfig)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, CLIPVisionModel, PreTrainedModel
+from transformers import AutoModel, AutoModelForCausalLM, CLIPVisionModel, PreTrainedModel
 
 from medsight_core.model.codebook import Codebook
 from medsight_core.model.config import MedSightConfig
@@ -173,5 +173,4 @@ class MedSightModel(PreTrainedModel):
         )
 
 
-AutoConfig.register(MedSightConfig.model_type, MedSightConfig)
 AutoModel.register(MedSightConfig, MedSightModel)

@@ -23,7 +23,7 @@ from medsight_core.server.serve import listen
 from medsight_core.server.settings import Settings
 
 START_SECONDS = 600.0  # importing torch, MONAI and MONAI Label takes 10 s, on a starved machine minutes
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = 60.0  # a killed server leaves its files to the next one
 
 
 @dataclass(frozen=True)

@@ -118,8 +118,8 @@ def decoding_losses(
     stages: int,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Masks and presence of a few concepts asked by name, one to eight at a time as in real questions."""
-    number = int(torch.tensor([1, 2, 3, 4, 8])[torch.randint(5, (), generator=generator)])
+    """Masks and presence of a few concepts asked by name, one to twelve at a time."""
+    number = int(torch.tensor([1, 4, 8, 12])[torch.randint(4, (), generator=generator)])
     concepts = torch.stack([_ask(counts[row], kind, number, generator) for row, kind in enumerate(modality)])  # (B, n)
     output = model.perceiver(patches, scaffold.queries[concepts], num_stages=stages)
     area = counts.gather(1, concepts)

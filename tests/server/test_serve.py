@@ -54,8 +54,8 @@ def test_an_open_host_is_warned_about(settings):
 
 
 @pytest.mark.slow
-def test_a_server_that_cannot_start_says_why(settings):
-    made = settings()
+def test_a_server_that_cannot_start_says_why(tmp_path, tiny_model_dir):
+    made = Settings(tmp_path, tiny_model_dir, port=0)
     (made.studies / "datastore_v2.json").write_text('{"objects": "CANARY"')
     stopped = r"The server stopped while starting: The index .*datastore_v2.json is damaged: move it away"
     with pytest.raises(ServerError, match=stopped) as caught, running_server(made):
