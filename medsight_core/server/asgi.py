@@ -21,7 +21,7 @@ from medsight_core.protocol import (
     PATH_INFO,
     PROTOCOL_VERSION,
 )
-from medsight_core.server import failures, infer, stock, uploads
+from medsight_core.server import failures, infer, login, stock, uploads
 from medsight_core.server.guard import Guard
 from medsight_core.server.settings import Settings
 
@@ -39,6 +39,8 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
     app.state.label_app = stock.start_app(workspace)
     app.state.one_at_a_time = anyio.CapacityLimiter(1)
     failures.add_handlers(app)
+    app.state.token = settings.token
+    app.include_router(login.router)
     app.include_router(infer.router)
     app.include_router(uploads.router)
 

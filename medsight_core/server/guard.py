@@ -4,7 +4,7 @@ A pure ASGI middleware, so that a refusal costs no parsing and a body is counted
 
 1. The ``Host`` header names this server. A web page that rebinds its own name to 127.0.0.1 fails here.
 2. An ``Origin`` header, which browsers add and Slicer does not, is this server's own. MONAI Label reflects any origin.
-3. The bearer token is right.
+3. The bearer token is right (but for the two calls with which MONAI Label's clients fetch it).
 4. Path segments and ids in the query are plain identifiers, so none can walk out of the studies folder.
 5. The body is within its limit, by declaration and by count.
 
@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from medsight_core.errors import AuthenticationError, ForbiddenError, InputError, MedSightError, TooLargeError
 from medsight_core.protocol import check_id
 from medsight_core.server.failures import refusal
+from medsight_core.server.login import OPEN_CALLS
 from medsight_core.server.settings import Settings, is_loopback
 
 ID_PARAMETERS = {"image": "image id", "session_id": "session id", "id": "id", "label": "label id", "tag": "label tag"}
@@ -70,6 +71,8 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin.lower() != f"{scope.get('scheme', 'http')}://{host}".lower():
             raise ForbiddenError("Web pages of another origin may not call this server: use Slicer or the client.")
+        if (scope["method"], scope["path"]) in OPEN_CALLS:
+            return
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode("latin-1"), self.token):
             raise AuthenticationError(
@@ -133,9 +136,11 @@ def _is_address(hostname: str) -> bool:
 def _check_identifiers(scope: Scope) -> None:
     for segment in filter(None, scope["path"].split("/")):
         check_id(segment, "path")
-    query = scope["query_string"].decode("latin-1")
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name in ID_PARAMETERS and value:  # MONAI Label's client sends image= with a session
+    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    has_session = scope["path"].startswith("/infer/") and any(name == "session_id" and value for name, value in query)
+    for name, value in query:
+        # MONAI Label's plugin names the volume, blanks and all, beside a session; only the session is used then.
+        if name in ID_PARAMETERS and value and not (name == "image" and has_session):
             check_id(value, ID_PARAMETERS[name])
 
 

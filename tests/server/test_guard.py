@@ -123,6 +123,12 @@ def test_an_empty_id_beside_a_session_passes(client):
     assert client.get("/infer/medsight?image=&session_id=abc").status_code == 200
 
 
+def test_a_volumes_name_beside_a_session_passes_and_alone_does_not(client):
+    assert client.post("/infer/medsight?image=My%20scan%20(2)&session_id=abc").status_code == 200
+    assert client.post("/infer/medsight?image=My%20scan%20(2)&session_id=").status_code == 400
+    assert client.get("/datastore/image?image=My%20scan&session_id=abc").status_code == 400
+
+
 def test_a_declared_body_above_the_limit_is_413_unread(client):
     response = client.put("/session/", content=b"x" * (LIMIT + 1))
     assert response.status_code == 413

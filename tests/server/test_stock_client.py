@@ -70,3 +70,11 @@ def check_labelmap(path: str, params: dict, source: Path) -> None:
     found = set(np.unique(sitk.GetArrayFromImage(labels))) - {0}
     assert found <= set(params["label_names"].values())  # a region may lie wholly under another
     assert set(params["label_names"].values()) == {region["label"] for region in params["regions"]}
+
+
+def test_it_signs_in_with_the_token_as_password(server, tmp_path):
+    client = MONAILabelClient(server.address, tmpdir=str(tmp_path), client_id="test")
+    assert client.auth_enabled()
+    client.update_auth(client.auth_token("anybody", server.token))
+    assert client.auth_valid_token()
+    assert "medsight" in client.info()["models"]
