@@ -24,7 +24,7 @@ class Region:
     code: region code that the language model emitted, without brackets ("M5_1").
     span: [start, end) of ``name`` in ``Answer.text``, in characters.
     confidence: 0..1, the model's own belief that the region is there and outlined rightly.
-    volume_ml: volume of the mask in millilitres (0 for a single plane's mask of unknown thickness).
+    volume_ml: volume of the mask's voxels in millilitres; for a plane that of the one slice.
     slices: first and last index along the volume's slowest array axis (k) that the mask touches.
     color: red, green, blue in 0..1.
     terminology: SNOMED CT coding as `medsight_core.terminology.coding` returns it; empty when the name has no code.
@@ -120,7 +120,8 @@ class Answer:
     def from_json(cls, data: dict[str, Any]) -> Answer:
         """The answer of a reply.
 
-        Raises KeyError, TypeError or ValueError when the data is not such a reply; callers turn them into sentences.
+        Raises LookupError, TypeError, AttributeError or ValueError when the data is not such a reply; callers turn them
+        into sentences.
         """
         model = data.get("model") or {}
         return cls(

@@ -7,7 +7,7 @@ The shape of the reply is `medsight_core.answer.Answer.to_json`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
 from medsight_core.errors import InputError, TooLargeError
@@ -86,11 +86,10 @@ class Question:
     history: tuple[tuple[str, str], ...] = ()
     modality: str | None = None
     window: str | None = None
-    extras: Mapping[str, Any] = field(default_factory=dict)
 
     def to_params(self) -> dict[str, Any]:
         """The ``params`` form field of ``POST /infer/medsight``."""
-        params: dict[str, Any] = {"prompt": self.prompt, "scope": self.scope, **self.extras}
+        params: dict[str, Any] = {"prompt": self.prompt, "scope": self.scope}
         if self.plane is not None:
             params["plane"] = self.plane.to_json()
         if self.history:
@@ -109,7 +108,7 @@ def check_prompt(prompt: Any) -> str:
     """
     if not isinstance(prompt, str):
         raise InputError(f"The prompt must be text, not {type(prompt).__name__}: send it as a JSON string.")
-    text = " ".join(prompt.split())
+    text = " ".join(_encodable(prompt, "prompt").split())
     if not text:
         raise InputError("The prompt is empty: write a question such as 'Outline the right lung.'")
     if len(text) > MAX_PROMPT_CHARACTERS:
@@ -154,6 +153,8 @@ def parse_plane(value: Any) -> PlaneRequest:
     if orientation in ORIENTATIONS:
         index = value.get("index")
         try:
+            if isinstance(index, bool) or (isinstance(index, float) and not index.is_integer()):
+                raise ValueError("not a whole number")
             return PlaneRequest(orientation, index=int(index))  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):
             raise InputError(f"The plane's index {index!r} is not a whole number: {example}.") from None
@@ -214,7 +215,7 @@ def parse_history(value: Any) -> tuple[tuple[str, str], ...]:
             raise InputError("A turn of the history is not a [question, answer] pair: send both texts of each turn.")
         if not all(isinstance(text, str) and len(text) <= 4 * MAX_PROMPT_CHARACTERS for text in pair):
             raise InputError("A turn of the history is not text of reasonable length: send both texts of each turn.")
-        turns.append((pair[0], pair[1]))
+        turns.append((_encodable(pair[0], "history"), _encodable(pair[1], "history")))
     return tuple(turns)
 
 
@@ -224,6 +225,15 @@ def label_extension(params: Mapping[str, Any]) -> str:
     if value not in LABEL_EXTENSIONS:
         raise InputError(f"Unknown label format {value!r}: use one of {', '.join(LABEL_EXTENSIONS)}.")
     return str(value)
+
+
+def _encodable(text: str, what: str) -> str:
+    """``text`` when it can be written as UTF-8; JSON may carry half of a surrogate pair, which cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"The {what} holds half of a character: type it again.") from None
+    return text
 
 
 def _optional_word(params: Mapping[str, Any], key: str) -> str | None:

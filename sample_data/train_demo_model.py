@@ -24,7 +24,7 @@ from sample_data.fetch import fetch
 from sample_data.training.concepts import CONCEPTS
 from sample_data.training.language import encode_planes, train_language, train_tokenizer
 from sample_data.training.planes import ORIENTATIONS, load_planes
-from sample_data.training.vision import Scaffold, train_vision
+from sample_data.training.vision import Scaffold, train_tower, train_vision
 
 SEED = 20261124
 SIDE = 192
@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--studies", type=Path, default=Path("studies"))
     parser.add_argument("--work", type=Path, default=Path("runs/demo_model"))
     parser.add_argument("--start", type=Path, help="vision.safetensors of an earlier run to go on from")
+    parser.add_argument("--tower-minutes", type=float, default=15.0)
     parser.add_argument("--vision-minutes", type=float, default=60.0)
     parser.add_argument("--language-minutes", type=float, default=20.0)
     options = parser.parse_args()
@@ -113,6 +114,7 @@ def main() -> None:
     else:
         if options.start:
             load_parts(options.start, parts)
+        train_tower(model, planes, options.tower_minutes, 2 * BATCH, 2e-3, generator, say)
         partial = options.work / "vision-partial.safetensors"
         train_vision(
             model, scaffold, planes, options.vision_minutes, BATCH, 1e-3, generator, say,

@@ -27,7 +27,9 @@ def read_config(folder: str | Path) -> MedSightConfig:
         raise ModelError(f"There is no model in {folder}: give a folder with config.json and {WEIGHTS}.")
     try:
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError, TypeError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # whatever transformers' parsers raise on a damaged file
         raise ModelError(f"The config.json in {folder} cannot be read: save the model there again.") from error
     if not isinstance(config, MedSightConfig):
         raise ModelError(
@@ -43,7 +45,7 @@ def describe(config: MedSightConfig) -> dict[str, Any]:
         "scopes": [SCOPE_PLANE, SCOPE_VOLUME],
         "orientations": list(config.orientations),
         "names": {modality: list(names) for modality, names in config.modality_names.items()},
-        "suggestions": {modality: _suggest(names) for modality, names in config.modality_names.items()},
+        "suggestions": {modality: _suggest(names) for modality, names in config.modality_names.items() if names},
     }
 
 

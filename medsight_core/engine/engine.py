@@ -7,6 +7,7 @@ of vision features, and no state of any conversation. It knows nothing of HTTP, 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,15 +15,16 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from medsight_core.answer import Answer, ModelInfo, Region
 from medsight_core.engine.cache import FeatureCache
 from medsight_core.engine.description import describe, read_config
 from medsight_core.engine.regions import Candidate, Finding, best_candidates, locate
-from medsight_core.engine.views import VolumeView, batches, stack_pixels
+from medsight_core.engine.views import VolumeView, plane_batches, stack_pixels
 from medsight_core.engine.wording import Mention, compose, find_mentions, plain_history
-from medsight_core.errors import InputError, ModelError
+from medsight_core.errors import InputError, ModelError, TooLargeError
 from medsight_core.imaging.volume import Volume
 from medsight_core.model.medsight import ImageFeatures, MedSightModel
 from medsight_core.model.processor import MedSightProcessor
@@ -31,7 +33,8 @@ from medsight_core.terminology import coding, color
 
 Progress = Callable[[str, float], None]
 
-BATCH = 8  # planes at once: enough to fill the cores, little enough to report progress
+LEAST_ROOM = 16  # tokens: enough for one short sentence
+NO_WORDS = "The model gave no answer: ask in other words."
 
 
 class Engine:
@@ -58,7 +61,7 @@ class Engine:
                 use_safetensors=True,
                 output_loading_info=True,
             )
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise ModelError(
                 f"The weights in {model_dir} cannot be loaded: save or convert the model again."
             ) from error
@@ -71,7 +74,10 @@ class Engine:
                 f"The weights in {model_dir} do not fit this version ({len(wrong)} keys, the first is {wrong[0]}): "
                 "save or convert the model again."
             )
-        torch.nn.Module.to(model, device)
+        try:
+            torch.nn.Module.to(model, device)  # its override in transformers is not typed
+        except (RuntimeError, AssertionError) as error:
+            raise ModelError(f"The device {device!r} is not available here: use cpu, or cuda with a GPU.") from error
         return cls(model, processor)
 
     def describe(self) -> dict[str, Any]:
@@ -128,7 +134,7 @@ class Engine:
 
     def _encode(self, view: VolumeView, tell: Progress, device: torch.device) -> Tensor:
         count, parts = len(view.planes), []
-        for batch in batches(count, BATCH):
+        for batch in plane_batches(count, self.config.mask_size):
             tell("encode", batch.start / count)
             pixels = stack_pixels(view, range(batch.start, batch.stop), self.processor).to(device, self.model.dtype)
             patches, class_token = self.model.see(pixels)
@@ -138,10 +144,11 @@ class Engine:
 
     def _reply(self, prompt: str, history: Sequence[tuple[str, str]], features: ImageFeatures) -> list[_Reply]:
         """What the language model says to each key plane."""
-        ids = self.processor.prompt_ids(prompt, plain_history(history))
-        room = self.config.text_config.max_position_embeddings - len(ids) - self.config.num_image_tokens
-        if room < 16:
-            raise InputError("The conversation is too long for this model: start a new one.")
+        turns = plain_history(history)
+        while (room := self._room(ids := self.processor.prompt_ids(prompt, turns))) < LEAST_ROOM:
+            if not turns:
+                raise TooLargeError("The prompt is too long for this model: ask a shorter question.")
+            turns = turns[1:]  # a long conversation forgets its beginning
         generations = self.model.generate(
             ids, features, self.processor.eos_token, max_new_tokens=min(self.config.max_new_tokens, room)
         )
@@ -159,13 +166,18 @@ class Engine:
             replies.append(_Reply(text, mentions, candidates))
         return replies
 
+    def _room(self, ids: Sequence[int]) -> int:
+        """How many tokens a reply to this prompt may have."""
+        return self.config.text_config.max_position_embeddings - len(ids) - self.config.num_image_tokens
+
     def _answer(
         self, replies: list[_Reply], findings: list[Finding], volume: Volume, scope: str, timings: _Timings
     ) -> Answer:
         """The sentence and regions that agree with what was found on the planes."""
         found = {finding.name: finding for finding in findings}
-        # The reply that says most of what is there; among equals the one of the most important plane.
-        base = max(replies, key=lambda reply: len({m.name for m in reply.mentions} & found.keys()))
+        # The reply that says most of what is there; among equals the one that most planes gave.
+        votes = Counter(reply.text for reply in replies)
+        base = max(replies, key=lambda r: (len({m.name for m in r.mentions} & found.keys()), votes[r.text]))
         mentioned = list(dict.fromkeys(m.name for m in base.mentions if m.name in found))
         extra = [name for name in found if name not in mentioned]
         numbers = {name: index + 1 for index, name in enumerate([*mentioned, *extra])}
@@ -189,7 +201,7 @@ class Engine:
                 )
             )
         return Answer(
-            wording.text,
+            wording.text or NO_WORDS,
             tuple(regions),
             wording.absent,
             scope,

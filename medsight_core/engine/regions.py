@@ -13,11 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medsight_core.engine.views import VolumeView, batches
+from medsight_core.engine.views import VolumeView, plane_batches
 from medsight_core.model.medsight import MedSightModel
 from medsight_core.model.perceiver import PerceiverOutput
-
-BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -54,20 +52,24 @@ def presence(output: PerceiverOutput, by_class: bool) -> Tensor:
 def best_candidates(
     model: MedSightModel, key_patches: Tensor, candidates: Sequence[Sequence[Candidate]]
 ) -> list[Candidate]:
-    """One candidate a name: the one whose thing is most surely present on the plane where it was said.
+    """The candidates of one reply for each name: of the plane where the thing is most surely present.
 
+    One code is one mask (model-spec 6.1), so a name that a reply gives several codes keeps them all.
     key_patches: (B, h, w, D) of the key planes; candidates: those of each key plane's reply.
     """
-    best: dict[str, tuple[float, Candidate]] = {}
+    best: dict[str, tuple[float, list[Candidate]]] = {}
     for plane, spoken in enumerate(candidates):
         if not spoken:
             continue
         states = torch.stack([candidate.state for candidate in spoken])[None]
         output = model.decode(key_patches[plane : plane + 1], states)
-        for candidate, score in zip(spoken, presence(output, model.config.presence == "class")[0].tolist()):
-            if candidate.name not in best or score > best[candidate.name][0]:
-                best[candidate.name] = (score, candidate)
-    return [candidate for _, candidate in best.values()]
+        scores = presence(output, model.config.presence == "class")[0].tolist()
+        for name in dict.fromkeys(candidate.name for candidate in spoken):
+            same = [(score, candidate) for score, candidate in zip(scores, spoken) if candidate.name == name]
+            score = max(score for score, _ in same)
+            if name not in best or score > best[name][0]:
+                best[name] = (score, [candidate for _, candidate in same])
+    return [candidate for _, same in best.values() for candidate in same]
 
 
 def locate(
@@ -77,8 +79,9 @@ def locate(
     view: VolumeView,
     tell: Callable[[float], None],
 ) -> list[Finding]:
-    """Decode the candidates on all planes; those that are seen nowhere are left out.
+    """Decode the candidates on all planes; names that are seen nowhere are left out.
 
+    Several candidates of one name are one region, the union of their masks.
     patches: (P, h, w, D) of the view's planes.
     """
     if not candidates:
@@ -87,14 +90,16 @@ def locate(
     states = torch.stack([candidate.state for candidate in candidates])  # (n, H)
     maps = np.zeros((len(candidates), len(patches), config.mask_size, config.mask_size), dtype=np.float32)
     seen = np.zeros((len(candidates), len(patches)), dtype=np.float32)
-    for batch in batches(len(patches), BATCH):
+    for batch in plane_batches(len(patches), config.mask_size):
         output = model.decode(patches[batch], states.expand(batch.stop - batch.start, -1, -1))
         maps[:, batch] = output.masks.sigmoid().float().transpose(0, 1).cpu().numpy()
         seen[:, batch] = presence(output, config.presence == "class").float().T.cpu().numpy()
         tell(batch.stop / len(patches))
     findings = []
-    for candidate, probability, score in zip(candidates, maps, seen):
-        probability[score < config.presence_threshold] = 0.0
+    maps[seen < config.presence_threshold] = 0.0
+    for name in dict.fromkeys(candidate.name for candidate in candidates):
+        rows = [row for row, candidate in enumerate(candidates) if candidate.name == name]
+        probability, score = maps[rows].max(axis=0), seen[rows].max(axis=0)
         inside = probability > 0.5
         if not inside.any():
             continue
@@ -103,5 +108,5 @@ def locate(
             continue
         per_plane = inside.sum(axis=(1, 2))
         confidence = float(probability[inside].mean() * np.average(score, weights=per_plane))
-        findings.append(Finding(candidate.name, candidate.code, confidence, mask))
+        findings.append(Finding(name, candidates[rows[0]].code, confidence, mask))
     return findings

@@ -13,14 +13,23 @@ from PIL import Image
 from torch import Tensor
 
 from medsight_core.errors import InputError
-from medsight_core.imaging.plane import Plane, PlaneStack, VisibleBox, plane_for, plane_stack, sample, voxels_on_plane
+from medsight_core.imaging.plane import (
+    Plane,
+    PlaneStack,
+    VisibleBox,
+    as_displayed,
+    plane_for,
+    plane_stack,
+    sample,
+    voxels_on_plane,
+)
 from medsight_core.imaging.volume import Volume
 from medsight_core.imaging.window import Window, window_for
 from medsight_core.model.processor import MedSightProcessor
 from medsight_core.protocol import PlaneRequest
 
 VOLUME_ORIENTATION = "axial"
-# Where along a volume the language model looks; each structure must be in sight of one of these planes.
+# Where along a volume the language model looks, the most telling place first.
 KEY_FRACTIONS = (0.5, 0.35, 0.65, 0.2, 0.8)
 
 
@@ -43,7 +52,7 @@ class VolumeView:
     ) -> VolumeView:
         """One plane. Raises InputError when the model was not trained on its orientation."""
         config = processor.config
-        plane = plane_for(volume, request, square=config.square_planes)
+        plane = as_displayed(plane_for(volume, request, square=config.square_planes))
         orientation = nearest_orientation(plane)
         if orientation not in config.orientations:
             raise InputError(
@@ -98,8 +107,12 @@ def nearest_orientation(plane: Plane) -> str:
     return names[int(np.argmax(np.abs(plane.normal)))]
 
 
-def batches(count: int, size: int) -> list[slice]:
-    """Slices of at most ``size`` that cover ``count`` items."""
+def plane_batches(count: int, mask_size: int) -> list[slice]:
+    """Slices that cover ``count`` planes, as many at once as fill the cores without filling the memory.
+
+    The perceiver's widest map grows with the mask: eight planes of the shipped model, one of the official.
+    """
+    size = max(1, 8 * 64**2 // mask_size**2)
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 

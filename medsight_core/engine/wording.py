@@ -17,8 +17,12 @@ from medsight_core.model.processor import CodeSpan
 _CONNECTOR = re.compile(
     r"(?:[\s,]+(?:is|are|was|were|has been|can be|segmented|outlined|shown|marked|as|at|by|here))*[\s:,(]*$"
 )
-_CLAUSE_START = re.compile(r"[.,;:!?()\]]|\b(?:and|or|with|of a|shows?|consistent with)\b", re.IGNORECASE)
+_CLAUSE_START = re.compile(
+    r"[.,;:!?()\]]|\b(?:and|or|with|of a|shows?|demonstrates?|reveals?|indicates?|suggests?|there (?:is|are))\b",
+    re.IGNORECASE,
+)
 _LEADING = re.compile(r"^(?:yes|no|the|a|an|this|there|is|are|here)\b[\s,]*", re.IGNORECASE)
+_DENIAL = re.compile(r"\bnot (?:seen|visible)\b", re.IGNORECASE)
 _BETWEEN = re.compile(r"^(?:,|;| and|, and)? ?(?:the )?$")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _NOT_SEEN = re.compile(r"(?:^|[.!?]\s+|no,\s+)the ([^.!?\[\]]+?) (?:is|are) not (?:seen|visible)\b", re.IGNORECASE)
@@ -75,7 +79,8 @@ def absent_names(text: str) -> list[str]:
     """Names that a reply itself calls not seen ("The liver and the spleen are not seen.")."""
     found = []
     for match in _NOT_SEEN.finditer(text):
-        found += [name.strip().lower() for name in re.split(r",? and the |, the ", match.group(1), flags=re.IGNORECASE)]
+        listed = re.split(r",? and (?:the )?|, (?:the )?", match.group(1), flags=re.IGNORECASE)
+        found += [name.strip().lower() for name in listed]
     return list(dict.fromkeys(found))
 
 
@@ -122,9 +127,14 @@ class _Builder:
         self.dropped: list[str] = []
 
     def sentence(self, text: str, begin: int, end: int, mentions: list[Mention]) -> None:
+        denied = [] if mentions else absent_names(text[begin:end])
+        if any(name in self.numbers for name in denied):  # another plane showed it
+            if rest := [name for name in denied if name not in self.numbers]:
+                self.not_seen("The ", rest)
+            return
         lost = [m.name for m in mentions if m.name not in self.numbers]
         self.dropped += [name for name in lost if name not in self.dropped]
-        if not lost:
+        if not lost and not (mentions and _DENIAL.search(text[mentions[-1].code_end : end])):
             self._start()
             self._substitute(text, begin, end, mentions)
             return
@@ -136,7 +146,8 @@ class _Builder:
         lead, tail = text[begin : mentions[0].start], text[mentions[-1].code_end : end]
         kept = list(dict.fromkeys(m.name for m in mentions if m.name in self.numbers))
         if kept:
-            self.enumerate(lead, kept, tail)
+            told = re.search(r"\w", tail) and not _DENIAL.search(tail)
+            self.enumerate(lead, kept, tail if told else " is outlined.")
         elif lead.lower().startswith("yes"):
             self.not_seen("No, the ", lost)
 
@@ -159,14 +170,13 @@ class _Builder:
         position = begin
         for mention in mentions:
             self.text += text[position : mention.start]
+            words = text[mention.start : mention.end]
+            if words.lower() != mention.name:  # the code decides what is outlined, so the sentence must say that
+                words = mention.name
             if mention.name in self.numbers:
-                self._name(
-                    text[mention.start : mention.end] or mention.name,
-                    mention.name,
-                    text[mention.end : mention.code_start],
-                )
+                self._name(words, mention.name, text[mention.end : mention.code_start])
             else:
-                self.text += f"{text[mention.start : mention.end] or mention.name} (not seen)"
+                self.text += f"{words} (not seen)"
             position = mention.code_end
         self.text += text[position:end]
 

@@ -21,10 +21,11 @@ from medsight_core.imaging.visible_box import VisibleBox
 from medsight_core.imaging.volume import Volume
 from medsight_core.protocol import ORIENTATIONS, PlaneRequest
 
-__all__ = ["Plane", "PlaneStack", "VisibleBox", "plane_for", "plane_stack", "sample", "voxels_on_plane"]
+__all__ = ["Plane", "PlaneStack", "VisibleBox", "as_displayed", "plane_for", "plane_stack", "sample", "voxels_on_plane"]
 
 _ALIGNED = 1e-3  # largest component off the patient axes, of a unit vector, that still counts as along them
 _ORTHONORMAL = 1e-4
+_MAX_PIXELS = 4096  # a side of a plane
 
 # Patient axes (0 = L, 1 = P, 2 = S) that a plane's rows, columns and stack follow, with the sign for rows and columns.
 _FRAMES = {
@@ -193,7 +194,9 @@ def plane_stack(volume: Volume, orientation: str, square: bool = True) -> PlaneS
     corners = (corners @ affine[:3, :3].T + affine[:3, 3]) @ axes  # millimetres along those directions
     low, high = corners.min(axis=0), corners.max(axis=0)
     (across, across_sign), (along, along_sign), through = _FRAMES[orientation]
-    pixel = float(min(spacing[across], spacing[along]))
+    extent = float(max(high[across] - low[across], high[along] - low[along]))
+    # Voxels of absurd proportions must not ask for a picture that no memory holds.
+    pixel = max(float(min(spacing[across], spacing[along])), extent / _MAX_PIXELS)
     cols, rows = (_count(high[d] - low[d], pixel) for d in (across, along))
     count = _count(high[through] - low[through], spacing[through])
     height, width = (max(rows, cols),) * 2 if square else (rows, cols)
@@ -282,6 +285,22 @@ def voxels_on_plane(volume: Volume, plane: Plane, mask: np.ndarray) -> np.ndarra
         places[axis] = index[axis][hit].astype(np.intp)
         covered[tuple(places)] = True
     return covered
+
+
+def as_displayed(plane: Plane) -> Plane:
+    """The same rectangle turned and mirrored into radiological display, as a model knows left by its place."""
+    through = int(np.argmax(np.abs(plane.normal)))
+    (across, across_sign), (along, along_sign), _ = next(f for f in _FRAMES.values() if f[2] == through)
+    if abs(plane.right[across]) < abs(plane.right[along]):  # it lies on its side
+        plane = replace(plane, right=plane.down, down=plane.right, shape=plane.shape[::-1])
+    rows, cols = plane.shape
+    if plane.right[across] * across_sign < 0:
+        right = np.array(plane.right)
+        plane = replace(plane, origin=_vector(plane.origin + right * plane.spacing * (cols - 1)), right=_vector(-right))
+    if plane.down[along] * along_sign < 0:
+        down = np.array(plane.down)
+        plane = replace(plane, origin=_vector(plane.origin + down * plane.spacing * (rows - 1)), down=_vector(-down))
+    return plane
 
 
 def _plane_axes(affine: np.ndarray) -> np.ndarray:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+_CHUNK = 16  # maps painted at once
+
 
 @dataclass(frozen=True)
 class VisibleBox:
@@ -61,11 +63,12 @@ class VisibleBox:
         painted = np.full((len(maps), self.rows, self.cols), fill, np.float32)
         rows, low_row, high_row, weight_row = _cells(self.rows, y0, y1, maps.shape[1])
         cols, low_col, high_col, weight_col = _cells(self.cols, x0, x1, maps.shape[2])
-        maps = maps.astype(np.float32, copy=False)
-        upper = maps[:, low_row]
-        lines = upper + (maps[:, high_row] - upper) * weight_row[:, None]  # (n, rows, m)
-        left = lines[:, :, low_col]
-        painted[:, rows, cols] = left + (lines[:, :, high_col] - left) * weight_col
+        for start in range(0, len(maps), _CHUNK):  # in parts, so that little memory is needed beyond the result
+            part = maps[start : start + _CHUNK].astype(np.float32, copy=False)
+            upper = part[:, low_row]
+            lines = upper + (part[:, high_row] - upper) * weight_row[:, None]  # (n, rows, m)
+            left = lines[:, :, low_col]
+            painted[start : start + _CHUNK, rows, cols] = left + (lines[:, :, high_col] - left) * weight_col
         return painted
 
 

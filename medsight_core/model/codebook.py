@@ -58,10 +58,13 @@ class Codebook(nn.Module):
     def forward(self, regions: Tensor, class_token: Tensor, modalities: Tensor | None = None) -> Quantised:
         """Quantise ``regions`` (B, n, D); tables are chosen by ``modalities`` (B,), else by the classifier.
 
+        A label without a table means table 0 (model-spec 3.3).
+
         class_token: (B, D) the vision tower's class token, which the modality classifier reads.
         """
         if modalities is None:
             modalities = self.modality(class_token).argmax(dim=-1)
+        modalities = torch.where((modalities >= 0) & (modalities < len(self.tables)), modalities, 0)
         encoded = self.encode(regions)  # (B, n, code_dim)
         tables = F.normalize(self.tables, dim=-1)[modalities]  # (B, codes, code_dim)
         codes = (F.normalize(encoded, dim=-1) @ tables.transpose(1, 2)).argmax(dim=-1)  # (B, n)

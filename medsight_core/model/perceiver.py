@@ -67,9 +67,9 @@ def sine_position(height: int, width: int, dim: int, device: torch.device | None
 
 
 def positions_of(image: Tensor) -> Tensor:
-    """`sine_position` (D, h, w) for features (B, D, h, w)."""
+    """`sine_position` (D, h, w) for features (B, D, h, w), in their own precision."""
     _, dim, height, width = image.shape
-    return sine_position(height, width, dim, image.device)
+    return sine_position(height, width, dim, image.device).to(image.dtype)
 
 
 class CrossAttention(nn.Module):
@@ -97,7 +97,7 @@ class CrossAttention(nn.Module):
         else:
             scores = (query * self.head_dim**-0.5) @ self._heads(key).transpose(-1, -2)  # (B, heads, n, m)
             # Filling, not adding: equal scores are what makes a fully blocked query uniform.
-            scores = scores.masked_fill(blocked[:, None], MASKED_SCORE)
+            scores = scores.masked_fill(blocked[:, None], max(MASKED_SCORE, torch.finfo(scores.dtype).min))
             mixed = scores.softmax(dim=-1) @ self._heads(value)
         return self.out(mixed.transpose(1, 2).flatten(2))
 

@@ -55,7 +55,7 @@ class MedSightProcessor:
         """The processor of a saved model. Raises ModelError when the tokenizer is missing or does not fit."""
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever the tokenizers' parsers raise on a damaged file
             raise ModelError(f"No usable tokenizer in the model folder {folder}: save it there again.") from error
         return cls(config, tokenizer)
 
@@ -82,7 +82,7 @@ class MedSightProcessor:
         ids = self.prompt_start()
         for turn, (question, answer) in enumerate((*history, (prompt, None))):
             ids += self.question_ids(question, num_images if turn == 0 else 0)
-            ids += self._encode(ASSISTANT) if answer is None else self.answer_ids(answer)
+            ids += self._encode(ASSISTANT) if answer is None else self.answer_ids(self.plain(answer))
         return ids
 
     def prompt_start(self) -> list[int]:
@@ -107,7 +107,7 @@ class MedSightProcessor:
         """``text`` without anything that the tokenizer would read as a control token: a user cannot forge a turn."""
         for token in self.tokenizer.all_special_tokens:
             text = text.replace(token, " ")
-        return text.replace("<image>", " ")
+        return text.replace("<image>", "")
 
     def text_and_codes(self, ids: Sequence[int]) -> tuple[str, list[CodeSpan]]:
         """A reply's text, codes included, and the span of each code in it, in order."""

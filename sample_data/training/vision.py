@@ -1,7 +1,7 @@
-"""Vision tower and perceiver of the first-light model, trained together from random weights.
+"""Vision tower and perceiver of the first-light model, from random weights: the tower first, then both.
 
-Two kinds of steps alternate. In a *decoding* step the queries are rows of a table with one row per concept; masks and
-"no object" are taught for present and absent concepts alike. In a *region* step the 20 learned queries are matched to
+Two kinds of steps then alternate. In a *decoding* step the queries are rows of a table with one row per concept; masks
+and "no object" are taught for present and absent concepts. In a *region* step the 20 learned queries are matched to
 what the plane shows (model-spec 2.4, with the unmatched taught "no object"). The table is a scaffold: later the
 language model's projected code states take its place, and learn to equal its rows.
 """
@@ -22,6 +22,7 @@ from medsight_core.model.medsight import MedSightModel
 from sample_data.training.concepts import CONCEPTS
 from sample_data.training.planes import (
     MIN_VISIBLE_PIXELS,
+    PARTS,
     LabelledPlanes,
     augment,
     concept_masks,
@@ -36,12 +37,53 @@ COARSE_STEPS = 0.2  # share of the training that leaves out the finest scale, fo
 
 
 class Scaffold(nn.Module):
-    """What only training needs: one query per concept, and a per-patch classifier that gets the tower going."""
+    """What only training needs: one query per concept."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.queries = nn.Parameter(torch.randn(len(CONCEPTS), dim) * 0.1)
-        self.patch_classes = nn.Linear(dim, len(CONCEPTS))
+
+
+def train_tower(
+    model: MedSightModel,
+    planes: LabelledPlanes,
+    minutes: float,
+    batch: int,
+    learning_rate: float,
+    generator: torch.Generator,
+    report: Callable[[str], None],
+) -> None:
+    """Stand-in for CLIP's pre-training: every patch says which structure each of its mask cells shows.
+
+    A random tower does not get going behind the perceiver (training notes, finding 2); here all structures of a plane
+    teach it at once. The head is thrown away.
+    """
+    factor = model.config.mask_size // model.config.grid
+    head = nn.Linear(model.config.vision_config.hidden_size, factor**2 * (len(PARTS) + 1))
+    parameters = [*model.vision.parameters(), *head.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    frequency = torch.bincount(planes.labels.flatten().long(), minlength=len(PARTS) + 1).float()
+    weight = (frequency / frequency.sum()).clamp(min=1e-5) ** -0.5  # small structures count more, not all the same
+    pixel, start, step, average = PixelNorm(model), time.monotonic(), 0, 0.0
+    while (progress := (time.monotonic() - start) / (60 * minutes)) < 1:
+        for group in optimiser.param_groups:
+            cool = 0.5 * (1 + math.cos(math.pi * progress))
+            group["lr"] = learning_rate * min(1.0, (step + 1) / 50) * max(cool, 0.05)
+        images, labels = augment(planes, draw(planes, batch, generator), generator)
+        patches, _ = model.see(pixel(images))
+        cells = head(patches).permute(0, 3, 1, 2)  # (B, factor^2 * classes, h, w)
+        logits = F.pixel_shuffle(cells, factor)  # (B, classes, m, m)
+        stride = labels.shape[-1] // logits.shape[-1]
+        loss = F.cross_entropy(logits, labels[:, stride // 2 :: stride, stride // 2 :: stride].long(), weight)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        step += 1
+        average = loss.item() if step == 1 else 0.95 * average + 0.05 * loss.item()
+        if step % 50 == 0:
+            report(f"tower step {step} ({100 * progress:.0f} %): {average:.3f}")
+    report(f"tower: {step} steps of {batch} planes in {minutes:g} minutes")
 
 
 def train_vision(
@@ -61,13 +103,17 @@ def train_vision(
     checkpoint: called now and then to save them. warm_start: they are trained already, so no coarse steps come first.
     """
     parameters = [*model.vision.parameters(), *model.perceiver.parameters(), *scaffold.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    groups = [
+        {"params": model.vision.parameters(), "peak": 0.3 * learning_rate},  # trained already
+        {"params": [*model.perceiver.parameters(), *scaffold.parameters()], "peak": learning_rate},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
     pixel = PixelNorm(model)
     start, step, averages = time.monotonic(), 0, {}  # type: ignore[var-annotated]
     while (progress := (time.monotonic() - start) / (60 * minutes)) < 1:
-        warm, cool = min(1.0, (step + 1) / 150), 0.5 * (1 + math.cos(math.pi * progress))
+        warm, cool = min(1.0, (step + 1) / 100), 0.5 * (1 + math.cos(math.pi * progress))
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate * warm * max(cool, 0.02)
+            group["lr"] = group["peak"] * warm * max(cool, 0.02)
         stages = len(model.perceiver.stages) - (progress < COARSE_STEPS and not warm_start)
         images, labels = augment(planes, index := draw(planes, batch, generator), generator)
         patches, _ = model.see(pixel(images))
@@ -77,9 +123,6 @@ def train_vision(
         else:
             modality = planes.modality[index.numpy()]
             losses = decoding_losses(model, scaffold, patches, labels, counts, modality, stages, generator)
-        weight = max(0.0, 1 - 2 * progress)
-        if weight and not warm_start:
-            losses["patch"] = weight * patch_loss(scaffold, patches, labels)
         optimiser.zero_grad(set_to_none=True)
         total = torch.stack(list(losses.values())).sum()
         total.backward()
@@ -211,14 +254,6 @@ def mask_loss(logits: Tensor, targets: Tensor, present: Tensor, absent: Tensor) 
     seen = (dice + 0.3 * inside + outside) * present
     unseen = outside * absent
     return seen.sum() / present.sum().clamp(min=1) + unseen.sum() / absent.sum().clamp(min=1)
-
-
-def patch_loss(scaffold: Scaffold, patches: Tensor, labels: Tensor) -> Tensor:
-    """Which share of each patch every concept fills: dense supervision that starts a random tower (training notes)."""
-    every = torch.arange(len(CONCEPTS)).expand(len(labels), -1)
-    share = _shrink(concept_masks(labels, every), patches.shape[1])  # (B, C, h, w)
-    logits = scaffold.patch_classes(patches).float().permute(0, 3, 1, 2)
-    return 10 * F.binary_cross_entropy_with_logits(logits, share)
 
 
 def _shrink(masks: Tensor, size: int) -> Tensor:

@@ -109,11 +109,31 @@ def test_a_plane_question_needs_a_plane(engine, volume):
         engine.ask(volume, "Outline it.", scope="plane")
 
 
-def test_a_conversation_too_long_for_the_model_is_refused(tmp_path, volume):
+def test_a_prompt_too_long_for_the_model_is_refused(tmp_path, volume):
     engine = Engine.load(save_tiny_model(tmp_path))
     engine.config.text_config.max_position_embeddings = 60
-    with pytest.raises(InputError, match="too long for this model: start a new one"):
+    with pytest.raises(TooLargeError, match="The prompt is too long for this model: ask a shorter question"):
         engine.ask(volume, "Outline it.")
+
+
+def test_a_long_conversation_forgets_its_beginning(tmp_path, volume):
+    engine = Engine.load(save_tiny_model(tmp_path))
+    engine.config.text_config.max_position_embeddings = 300
+    history = [("Where is the lung?", "The lung is outlined. " * 5)] * 20
+    assert engine.ask(volume, "Outline it.", history=history).text
+
+
+def test_an_empty_reply_is_told(tmp_path, volume):
+    engine = Engine.load(save_tiny_model(tmp_path))
+    engine.processor.eos_token = engine.model.generate(
+        engine.processor.prompt_ids("Outline it."),
+        engine.model.encode(torch.zeros(1, 3, 56, 56)),
+        eos_token=engine.processor.eos_token,
+        max_new_tokens=1,
+    )[0].ids[0]  # the first word that this model always says now ends its reply
+    answer = engine.ask(volume, "Outline it.")
+    assert answer.text == "The model gave no answer: ask in other words."
+    assert answer.regions == ()
 
 
 def test_a_missing_model_folder_is_told(tmp_path):
@@ -138,6 +158,33 @@ def test_missing_weights_are_told(tiny_model_dir, tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"The weights in .* cannot be loaded"):
         Engine.load(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n", b"\xff" * 64])
+def test_damaged_weights_are_told(tiny_model_dir, tmp_path, content):
+    folder = shutil.copytree(tiny_model_dir, tmp_path / "model")
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=r"The weights in .* cannot be loaded"):
+        Engine.load(folder)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"model_type": "medsight", "text_config": {"hidden_size": 3}}'])
+def test_a_damaged_configuration_is_told(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ModelError, match=r"config.json in .* cannot be read"):
+        Engine.load(tmp_path)
+
+
+def test_a_damaged_tokenizer_is_told(tiny_model_dir, tmp_path):
+    folder = shutil.copytree(tiny_model_dir, tmp_path / "model")
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match="No usable tokenizer in the model folder"):
+        Engine.load(folder)
+
+
+def test_a_device_that_is_not_there_is_told(tiny_model_dir):
+    with pytest.raises(ModelError, match="The device 'nonsense' is not available here: use cpu"):
+        Engine.load(tiny_model_dir, device="nonsense")
 
 
 def test_a_missing_key_is_named(tiny_model_dir, tmp_path):

@@ -62,6 +62,16 @@ def test_names_are_the_words_that_a_code_stands_for(text, names):
             "This is an axial chest CT. The ribs are not seen.",
             ("ribs",),
         ),
+        # The code decides what is outlined: the sentence must not name the other side.
+        ("The right lung [M5_1] is outlined.", ["left lung"], "The left lung [1] is outlined.", ()),
+        ("Outlined: [M5_0][M5_1].", ["right lung", "left lung"], "right lung: [1]left lung [2].", ()),
+        (
+            "The liver is segmented as [M0_16] and the spleen is segmented as [M0_7].",
+            ["liver"],
+            "The liver [1] is outlined. The spleen is not seen.",
+            ("spleen",),
+        ),
+        ("The right lung [M5_0] is not seen.", ["right lung"], "The right lung [1] is outlined.", ()),
         (
             "The right lung [M5_0] lies beside the ribs [M5_2].",
             ["ribs"],
@@ -86,6 +96,14 @@ def test_things_found_on_other_planes_are_added():
     assert wording.text[slice(*wording.spans["ribs"])] == "ribs"
 
 
+def test_what_another_plane_showed_is_not_called_absent():
+    text = "The right lung [M5_0] is outlined. The liver and the spleen are not seen."
+    numbers = {"right lung": 1, "liver": 2}
+    wording = compose(text, find_mentions(text, codes(text), KNOWN), numbers, extra=["liver"])
+    assert wording.text == "The right lung [1] is outlined. The spleen is not seen. The liver [2] is outlined."
+    assert wording.absent == ("spleen",)
+
+
 def test_a_name_said_twice_keeps_its_number_and_first_place():
     text = "The ribs [M5_2] are outlined. The ribs [M5_2] are intact."
     wording = compose(text, find_mentions(text, codes(text), KNOWN), {"ribs": 1})
@@ -95,6 +113,7 @@ def test_a_name_said_twice_keeps_its_number_and_first_place():
 
 def test_lists_of_absent_things_are_read():
     assert absent_names("The liver, the spleen and the left kidney are not seen.") == ["liver", "spleen", "left kidney"]
+    assert absent_names("The liver and spleen are not seen.") == ["liver", "spleen"]
     assert absent_names("The liver [1] is outlined.") == []
 
 

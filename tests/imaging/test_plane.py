@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from volume_builders import affine_of, all_storages, linear, linear_volume
 
 from medsight_core.errors import InputError
-from medsight_core.imaging.plane import Plane, PlaneStack, plane_for, plane_stack, sample, voxels_on_plane
+from medsight_core.imaging.plane import Plane, PlaneStack, as_displayed, plane_for, plane_stack, sample, voxels_on_plane
 from medsight_core.imaging.volume import Volume
 from medsight_core.protocol import ORIENTATIONS, PlaneRequest
 
@@ -332,3 +333,36 @@ def test_planes_of_a_stack_end_at_its_length():
     stack = plane_stack(Volume(np.zeros(SHAPE), affine_of(), "MR"), "axial")
     with pytest.raises(IndexError, match="plane 9 of 9"):
         stack.plane(9)
+
+
+@pytest.mark.parametrize("orientation", ["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("turn", ["mirrored", "upside down", "half turn", "on its side"])
+def test_a_turned_plane_is_shown_as_if_it_were_not(orientation, turn):
+    volume = Volume(np.random.default_rng(3).random((9, 11, 13)).astype(np.float32), np.diag([2.0, 2.0, 2.0, 1]), "MR")
+    plane = plane_stack(volume, orientation, square=False).plane(4)
+    right, down = np.array(plane.right), np.array(plane.down)
+    rows, cols = plane.shape
+    last_col, last_row = right * plane.spacing * (cols - 1), down * plane.spacing * (rows - 1)
+    turned = {
+        "mirrored": replace(plane, origin=plane.origin + last_col, right=-right),
+        "upside down": replace(plane, origin=plane.origin + last_row, down=-down),
+        "half turn": replace(plane, origin=plane.origin + last_col + last_row, right=-right, down=-down),
+        "on its side": replace(plane, right=down, down=right, shape=(cols, rows)),
+    }[turn]
+    assert turned != plane
+    shown = as_displayed(turned)
+    np.testing.assert_array_equal(sample(volume, shown), sample(volume, plane))
+    np.testing.assert_allclose(shown.origin, plane.origin, atol=1e-9)
+
+
+def test_a_plane_as_it_should_be_stays():
+    volume = Volume(np.zeros((9, 11, 13), np.float32), affine_of((1, 1, 2), degrees=(8, -5, 12)), "MR")
+    for orientation in ("axial", "coronal", "sagittal"):
+        plane = plane_stack(volume, orientation).plane(2)
+        assert as_displayed(plane) == plane
+
+
+def test_voxels_of_absurd_proportions_ask_for_no_absurd_picture():
+    volume = Volume(np.zeros((2, 2, 2), np.int16), np.diag([0.0002, 50.0, 3.0, 1.0]), "CT")
+    for orientation in ("axial", "coronal", "sagittal"):
+        assert max(plane_stack(volume, orientation).shape) <= 4097

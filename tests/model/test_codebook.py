@@ -37,6 +37,11 @@ def test_the_classifier_chooses_the_table_when_no_modality_is_given(codebook):
     assert result.modalities.tolist() == codebook.modality(class_token).argmax(dim=1).tolist()
 
 
+def test_a_label_without_a_table_means_the_first(codebook):
+    regions, class_token = torch.randn(2, 5, 16), torch.randn(2, 16)
+    assert codebook(regions, class_token, torch.tensor([-1, 99])).modalities.tolist() == [0, 0]
+
+
 def test_losses_follow_the_document(codebook):
     regions = torch.randn(1, 5, 16)
     result = codebook(regions, torch.randn(1, 16), torch.tensor([1]))

@@ -80,6 +80,14 @@ def test_the_official_size_has_the_published_number_of_parameters():
     assert sum(p.numel() for p in perceiver.parameters()) == 102_895_634 - 20 * 1024
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_decodes_too(dtype):
+    model, _ = tiny_model()
+    masks = model.to(dtype).decode(torch.randn(1, 4, 4, 32, dtype=dtype), torch.randn(1, 3, 32, dtype=dtype)).masks
+    assert masks.dtype == dtype
+    assert masks.isfinite().all()
+
+
 def test_images_of_a_batch_do_not_touch_each_other():
     model, _ = tiny_model()
     patches, states = torch.randn(2, 4, 4, 32), torch.randn(2, 3, 32)
