@@ -73,7 +73,8 @@ def demo_config(vocab_size: int, first_code_token: int) -> MedSightConfig:
         vision_layer=-1,
         code_state="own",
         presence="class",
-        presence_threshold=0.5,
+        presence_threshold=0.85,
+        mask_threshold=0.75,  # the balanced mask loss makes masks generous; chosen on the training volumes
         square_planes=True,
         orientations=ORIENTATIONS,
         names_of_codes={concept.code: concept.name for concept in CONCEPTS},

@@ -100,10 +100,10 @@ def locate(
     for name in dict.fromkeys(candidate.name for candidate in candidates):
         rows = [row for row, candidate in enumerate(candidates) if candidate.name == name]
         probability, score = maps[rows].max(axis=0), seen[rows].max(axis=0)
-        inside = probability > 0.5
+        inside = probability > config.mask_threshold
         if not inside.any():
             continue
-        mask = view.to_voxels(probability, config.vision_config.image_size) > 0.5
+        mask = view.outline(probability, config.vision_config.image_size, config.mask_threshold)
         if not mask.any():
             continue
         per_plane = inside.sum(axis=(1, 2))

@@ -84,16 +84,15 @@ class VolumeView:
         grey = self.window.to_uint8(sample(self.volume, self.planes[index]))
         return processor.pixel_values(VisibleBox.of(**self.box, side=side).apply(Image.fromarray(grey)))
 
-    def to_voxels(self, probability: np.ndarray, side: int) -> np.ndarray:
-        """Probability maps (P, m, m) of all planes as a probability per voxel, float32 (I, J, K).
+    def outline(self, probability: np.ndarray, side: int, threshold: float) -> np.ndarray:
+        """The voxels, bool (I, J, K), where probability maps (P, m, m) of all planes exceed ``threshold``.
 
         side: the picture size that the maps belong to (vision_config.image_size).
         """
         painted = VisibleBox.of(**self.box, side=side).paint(probability, fill=0.0)
-        if self.stack is not None:
-            return self.stack.to_voxels(painted, self.volume)
-        covered = voxels_on_plane(self.volume, self.planes[0], painted[0] > 0.5)
-        return covered.astype(np.float32)
+        if self.stack is None:
+            return voxels_on_plane(self.volume, self.planes[0], painted[0] > threshold)
+        return self.stack.to_voxels(painted, self.volume) > threshold
 
 
 def choose_window(volume: Volume, asked: str | None, ct_window: str) -> Window:

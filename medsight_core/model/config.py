@@ -75,6 +75,7 @@ class MedSightConfig(PreTrainedConfig):
     presence: "class" trusts the class head's "no object" (a model trained with it), "mask" asks only for a non-empty
         mask (official checkpoints, whose head never learned to reject).
     presence_threshold: least presence at which a region counts as seen.
+    mask_threshold: least probability at which a point belongs to a region (official: 0.5).
     square_planes: sample planes as squares, so that the centre crop loses nothing (official: false).
     orientations: plane orientations that the model was trained on; others are refused with a sentence.
     names_of_codes: canonical name of each region code whose meaning is known, for example {"M0_16": "liver"}.
@@ -106,6 +107,7 @@ class MedSightConfig(PreTrainedConfig):
         image_std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711),
         presence: str = "mask",
         presence_threshold: float = 0.5,
+        mask_threshold: float = 0.5,
         square_planes: bool = False,
         orientations: tuple[str, ...] = ("axial", "sagittal", "coronal"),
         names_of_codes: dict[str, str] | None = None,
@@ -136,6 +138,7 @@ class MedSightConfig(PreTrainedConfig):
         self.image_std = tuple(image_std)
         self.presence = presence
         self.presence_threshold = presence_threshold
+        self.mask_threshold = mask_threshold
         self.square_planes = square_planes
         self.orientations = tuple(orientations)
         self.names_of_codes = names_of_codes or {}
