@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import AutoTokenizer
 
 from medsight_core.model.config import CodebookConfig, MedSightConfig
 from medsight_core.model.medsight import MedSightModel
@@ -29,7 +30,7 @@ from sample_data.training.vision import Scaffold, train_tower, train_vision
 SEED = 20261124
 SIDE = 192
 BATCH = 8
-PICTURES = 640  # augmented planes that the language model sees
+PICTURES = 320  # augmented planes that the language model sees
 
 
 def demo_config(vocab_size: int, first_code_token: int) -> MedSightConfig:
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--studies", type=Path, default=Path("studies"))
     parser.add_argument("--work", type=Path, default=Path("runs/demo_model"))
     parser.add_argument("--start", type=Path, help="vision.safetensors of an earlier run to go on from")
+    parser.add_argument("--language-start", type=Path, help="model folder of an earlier run whose language goes on")
     parser.add_argument("--tower-minutes", type=float, default=15.0)
     parser.add_argument("--vision-minutes", type=float, default=60.0)
     parser.add_argument("--language-minutes", type=float, default=20.0)
@@ -102,7 +104,10 @@ def main() -> None:
     paths = fetch(options.studies, ["ct-chest", "mr-brain"])
     planes = load_planes({name: str(path) for name, path in paths.items()}, SIDE)
     say(f"{len(planes.images)} planes")
-    tokenizer = train_tokenizer(CodebookConfig().code_tokens, random.Random(SEED))
+    if options.language_start:
+        tokenizer = AutoTokenizer.from_pretrained(options.language_start, local_files_only=True)
+    else:
+        tokenizer = train_tokenizer(CodebookConfig().code_tokens, random.Random(SEED))
     first_code = tokenizer.convert_tokens_to_ids("[M0_0]")
     model = MedSightModel(demo_config(len(tokenizer), first_code))
     processor = MedSightProcessor(model.config, tokenizer)
@@ -125,9 +130,15 @@ def main() -> None:
     model.eval()
     encoded = encode_planes(model, planes, PICTURES, generator)
     say(f"{len(encoded.scenes)} pictures encoded")
+    seed = SEED
+    if options.language_start:
+        seed += 1  # other conversations than the first time
+        earlier = MedSightModel.from_pretrained(options.language_start, dtype=torch.float32)
+        model.load_state_dict(earlier.state_dict())
     train_language(
-        model, processor, encoded, scaffold.queries.detach(), options.language_minutes, BATCH, 1.5e-3, SEED, say
-    )
+        model, processor, encoded, scaffold.queries.detach(), options.language_minutes, BATCH, 1.5e-3, seed, say,
+        warm_start=options.language_start is not None,
+    )  # fmt: skip
     # The codebook is untrained in first light and no part of answering; half precision halves the file.
     model.half().save_pretrained(options.out)
     processor.save_pretrained(options.out)

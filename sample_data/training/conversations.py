@@ -67,7 +67,7 @@ def write_turn(scene: Scene, rng: random.Random) -> Turn:
         return Turn(_mistype(rng.choice(words.KIND), rng), _kind(scene))
     if kind < 0.15:
         return Turn(_mistype(rng.choice(words.EVERYTHING), rng), _everything(scene))
-    number = rng.choices((1, 2, 3, 4), weights=(60, 25, 10, 5))[0]
+    number = rng.choices((1, 2, 3, 4), weights=(55, 25, 10, 10))[0]
     requests = [_request(scene, rng) for _ in range(number)]
     asks = kind > 0.65
     template = rng.choice(words.CHECK if asks else words.OUTLINE)
@@ -130,7 +130,7 @@ def _request(scene: Scene, rng: random.Random) -> _Request:
         foreign = rng.choice([concept.name for concept in CONCEPTS if concept.modality != scene.modality])
         phrase, names = _say(foreign, rng)
         return _Request(phrase, names, False)
-    name = rng.choice(words.UNKNOWN) if dice < 0.88 else _made_up(rng)
+    name = rng.choice(words.UNKNOWN) if dice < 0.94 else _made_up(rng)
     return _Request(_article(name, rng), (name,), False)
 
 

@@ -27,7 +27,7 @@ from sample_data.training.planes import MIN_VISIBLE_PIXELS, LabelledPlanes, augm
 from sample_data.training.vision import PixelNorm
 
 IGNORED = -100
-REGION_ONLY = 0.6  # share of the training that shows region tokens alone
+REGION_ONLY = 0.7  # share of the training that shows region tokens alone
 WORDS = 1500  # size of the tokenizer before control and code tokens
 
 
@@ -89,13 +89,17 @@ def train_language(
     learning_rate: float,
     seed: int,
     report: Callable[[str], None],
+    warm_start: bool = False,
 ) -> None:
     """Train ``model.language`` and the projectors in place.
 
-    queries: (C, D) the scaffold's, what code states become.
+    queries: (C, D) the scaffold's, what code states become. warm_start: go on with a model that was trained before.
     """
     rng = random.Random(seed)
-    nn.init.normal_(model.text_to_image[2].weight, std=0.01)  # queries are small: large first guesses would not learn
+    if not warm_start:
+        nn.init.normal_(
+            model.text_to_image[2].weight, std=0.01
+        )  # queries are small: large first guesses would not learn
     trained = [*model.language.parameters(), *model.image_to_text.parameters(), *model.text_to_image.parameters()]
     optimiser = torch.optim.AdamW(trained, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.05)
     targets = {f"[{concept.code}]": queries[concept.index] for concept in CONCEPTS}

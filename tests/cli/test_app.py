@@ -299,7 +299,13 @@ def test_ctrl_c_while_a_server_keeps_us_waiting(image, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         arguments = ["ask", image, "Outline the right lung.", "--server", address, "-o", tmp_path / "out"]
-        process = subprocess.Popen([*MEDSIGHT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*MEDSIGHT, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores Ctrl+C
+        )
         connection, _ = silent.accept()  # it is waiting for a reply now
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)

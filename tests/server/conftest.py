@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -64,11 +65,12 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(studies: Path, scratch: Path, tiny_model_dir: Path) -> Iterator[RunningServer]:
     """The server. When it stops, nothing of it may be left in the folder for temporary files."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(scratch))
-        settings = Settings(studies, tiny_model_dir, port=0, max_upload_bytes=UPLOAD_LIMIT)
-        with running_server(settings) as running:
-            yield running
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TMPDIR", str(scratch))  # of this server only, not of those that other tests start later
+            settings = Settings(studies, tiny_model_dir, port=0, max_upload_bytes=UPLOAD_LIMIT)
+            running = stack.enter_context(running_server(settings))
+        yield running
         assert not list(scratch.glob("medsight-server-*"))
 
 

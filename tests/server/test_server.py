@@ -196,7 +196,7 @@ def test_no_token_no_answer(call):
     ("method", "path"),
     [
         ("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/redoc"), ("GET", "/static/index.html"),
-        ("GET", "/proxy/dicom/studies"), ("GET", "/ohif/"), ("GET", "/logs/"), ("GET", "/logs/gpu"), ("GET", "/auth/"),
+        ("GET", "/proxy/dicom/studies"), ("GET", "/ohif/"), ("GET", "/logs/"), ("GET", "/logs/gpu"),
         ("GET", "/model/medsight"), ("PUT", "/model/medsight"), ("POST", "/reload"), ("POST", "/batch/infer/medsight"),
         ("POST", "/infer/wsi/medsight"), ("POST", "/scoring/dice"), ("GET", "/datastore/dataset"),
         ("POST", "/train/medsight"), ("DELETE", "/train/"), ("DELETE", "/datastore/image?id=chest"),
