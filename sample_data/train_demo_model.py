@@ -30,7 +30,7 @@ from sample_data.training.vision import Scaffold, train_tower, train_vision
 SEED = 20261124
 SIDE = 192
 BATCH = 8
-PICTURES = 320  # augmented planes that the language model sees
+PICTURES = 640  # augmented planes that the language model sees
 
 
 def demo_config(vocab_size: int, first_code_token: int) -> MedSightConfig:

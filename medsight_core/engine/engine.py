@@ -19,17 +19,18 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from medsight_core.answer import Answer, ModelInfo, Region
+from medsight_core.engine.asked import asked_names, ground, missing_names
 from medsight_core.engine.cache import FeatureCache
 from medsight_core.engine.description import describe, read_config
 from medsight_core.engine.regions import Candidate, Finding, best_candidates, locate
 from medsight_core.engine.views import VolumeView, plane_batches, stack_pixels
-from medsight_core.engine.wording import Mention, compose, find_mentions, plain_history
+from medsight_core.engine.wording import Mention, compose, find_codes, find_mentions, plain_history
 from medsight_core.errors import InputError, ModelError, TooLargeError
 from medsight_core.imaging.volume import Volume
 from medsight_core.model.medsight import ImageFeatures, MedSightModel
 from medsight_core.model.processor import MedSightProcessor
 from medsight_core.protocol import SCOPE_PLANE, PlaneRequest, check_prompt, check_scope
-from medsight_core.terminology import coding, color
+from medsight_core.terminology import NAMES, coding, color
 
 Progress = Callable[[str, float], None]
 
@@ -123,7 +124,7 @@ class Engine:
             tell("decode", 0.0)
             candidates = best_candidates(self.model, features.patches, [reply.candidates for reply in replies])
             findings = locate(self.model, patches, candidates, view, lambda done: tell("decode", done))
-        return self._answer(replies, findings, volume, scope, timings)
+        return self._answer(prompt, replies, findings, volume, scope, timings)
 
     def _see(self, view: VolumeView, tell: Progress) -> tuple[Tensor, Tensor]:
         """Patches (P, h, w, D) and class tokens (P, D) of all planes of a view, from the cache when asked before."""
@@ -171,7 +172,7 @@ class Engine:
         return self.config.text_config.max_position_embeddings - len(ids) - self.config.num_image_tokens
 
     def _answer(
-        self, replies: list[_Reply], findings: list[Finding], volume: Volume, scope: str, timings: _Timings
+        self, prompt: str, replies: list[_Reply], findings: list[Finding], volume: Volume, scope: str, timings: _Timings
     ) -> Answer:
         """The sentence and regions that agree with what was found on the planes."""
         found = {finding.name: finding for finding in findings}
@@ -181,7 +182,10 @@ class Engine:
         mentioned = list(dict.fromkeys(m.name for m in base.mentions if m.name in found))
         extra = [name for name in found if name not in mentioned]
         numbers = {name: index + 1 for index, name in enumerate([*mentioned, *extra])}
-        wording = compose(base.text, base.mentions, numbers, extra)
+        missing = missing_names(asked_names(prompt, NAMES), found)
+        text = ground(base.text, prompt, self.config.names_of_codes.values(), missing)
+        mentions = find_mentions(text, find_codes(text), self.config.names_of_codes)
+        wording = compose(text, mentions, numbers, extra)
         regions = []
         for name, label in numbers.items():
             finding = found[name]

@@ -93,7 +93,7 @@ def compose(text: str, mentions: Sequence[Mention], numbers: Mapping[str, int], 
     """
     builder = _Builder(numbers)
     position = 0
-    for sentence in _SENTENCE.split(text.strip()):
+    for sentence in split_sentences(text):
         begin = text.index(sentence, position)
         position = begin + len(sentence)
         builder.sentence(text, begin, position, [m for m in mentions if begin <= m.code_start < position])
@@ -105,6 +105,22 @@ def compose(text: str, mentions: Sequence[Mention], numbers: Mapping[str, int], 
         builder.not_seen("The ", missing)
     absent = [name for name in dict.fromkeys([*builder.dropped, *stated]) if name not in builder.spans]
     return Wording(builder.text, builder.spans, tuple(absent))
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a text, without the blanks between them."""
+    return _SENTENCE.split(text.strip())
+
+
+def not_seen(names: Sequence[str]) -> str:
+    """ "the liver and the spleen are not seen." """
+    joined = ", the ".join(names[:-1]) + (" and the " if len(names) > 1 else "") + names[-1]
+    return f"the {joined} {_verb(names)} not seen."
+
+
+def find_codes(text: str) -> list[CodeSpan]:
+    """Region codes written in a text."""
+    return [CodeSpan(match.group()[1:-1], *match.span()) for match in re.finditer(r"\[M\d+_\d+\]", text)]
 
 
 def is_plural(name: str) -> bool:
@@ -163,8 +179,7 @@ class _Builder:
 
     def not_seen(self, lead: str, names: Sequence[str]) -> None:
         self._start()
-        joined = ", the ".join(names[:-1]) + (" and the " if len(names) > 1 else "") + names[-1]
-        self.text += f"{lead}{joined} {_verb(names)} not seen."
+        self.text += lead + not_seen(names).removeprefix("the ")
 
     def _substitute(self, text: str, begin: int, end: int, mentions: list[Mention]) -> None:
         position = begin
