@@ -79,10 +79,10 @@ def test_an_oblique_grid_gives_the_same_masks(engine, images):
     turned[:3, 3] = centre[:3] - turned[:3, :3] @ (np.array(shape) / 2)
     grid = Volume(np.zeros(shape, np.float32), turned, "MR")
     oblique = Volume(on_grid(plain.voxels, plain.affine, grid, order=1).astype(np.float32), turned, "MR")
-    prompt = "Outline the brain, the left cerebral white matter and the right cerebral white matter."
+    prompt = "Outline the left cerebral white matter and the right cerebral white matter."
     first, second = engine.ask(plain, prompt), engine.ask(oblique, prompt)
     assert {region.name for region in first.regions} == {region.name for region in second.regions}
-    assert len(first.regions) == 3
+    assert len(first.regions) == 2
     for a in first.regions:
         b = next(region for region in second.regions if region.name == a.name)
         expected = on_grid(a.mask.astype(np.uint8), plain.affine, oblique, order=0) > 0
