@@ -43,7 +43,8 @@ def dice(found, truth):
 
 
 @pytest.mark.parametrize(
-    "prompt", ["Outline the right lung and the left lung.", "Segment both lungs", "Where are the left lung and the right lung?"]
+    "prompt",
+    ["Outline the right lung and the left lung.", "Segment both lungs", "Where are the left lung and the right lung?"],
 )
 def test_both_lungs_are_outlined(client, tmp_path, prompt):
     answer, masks = ask(client, "ct-chest", prompt, tmp_path)
