@@ -24,6 +24,7 @@ from medsight_core.model.processor import END, MedSightProcessor
 from sample_data.training.concepts import BY_NAME, CONCEPTS
 from sample_data.training.conversations import Scene, write_conversation
 from sample_data.training.planes import MIN_VISIBLE_PIXELS, LabelledPlanes, augment, draw, visible_pixels
+from sample_data.training.schedule import learning_rate_share
 from sample_data.training.vision import PixelNorm
 
 IGNORED = -100
@@ -111,8 +112,7 @@ def train_language(
         if progress >= 1:
             break
         for group in optimiser.param_groups:
-            cool = 0.5 * (1 + math.cos(math.pi * progress))
-            group["lr"] = learning_rate * min(1.0, (step + 1) / 50) * max(cool, 0.02)
+            group["lr"] = learning_rate * learning_rate_share(progress, step, warm_up=50, floor=0.02)
         tokens = encoded.tokens[rows]
         if progress < REGION_ONLY:
             tokens = tokens[:, -model.config.perceiver_config.num_queries :]

@@ -8,7 +8,6 @@ language model's projected code states take its place, and learn to equal its ro
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 
@@ -30,6 +29,7 @@ from sample_data.training.planes import (
     known_concepts,
     visible_pixels,
 )
+from sample_data.training.schedule import learning_rate_share
 
 NO_OBJECT = len(CONCEPTS)
 REGION_STEPS = 0.15  # share of steps with the learned queries
@@ -67,8 +67,7 @@ def train_tower(
     pixel, start, step, average = PixelNorm(model), time.monotonic(), 0, 0.0
     while (progress := (time.monotonic() - start) / (60 * minutes)) < 1:
         for group in optimiser.param_groups:
-            cool = 0.5 * (1 + math.cos(math.pi * progress))
-            group["lr"] = learning_rate * min(1.0, (step + 1) / 50) * max(cool, 0.05)
+            group["lr"] = learning_rate * learning_rate_share(progress, step, warm_up=50, floor=0.05)
         images, labels = augment(planes, draw(planes, batch, generator), generator)
         patches, _ = model.see(pixel(images))
         cells = head(patches).permute(0, 3, 1, 2)  # (B, factor^2 * classes, h, w)
@@ -111,9 +110,8 @@ def train_vision(
     pixel = PixelNorm(model)
     start, step, averages = time.monotonic(), 0, {}  # type: ignore[var-annotated]
     while (progress := (time.monotonic() - start) / (60 * minutes)) < 1:
-        warm, cool = min(1.0, (step + 1) / 100), 0.5 * (1 + math.cos(math.pi * progress))
         for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * warm * max(cool, 0.02)
+            group["lr"] = group["peak"] * learning_rate_share(progress, step, warm_up=100, floor=0.02)
         stages = len(model.perceiver.stages) - (progress < COARSE_STEPS and not warm_start)
         images, labels = augment(planes, index := draw(planes, batch, generator), generator)
         patches, _ = model.see(pixel(images))
