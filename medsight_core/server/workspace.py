@@ -26,13 +26,15 @@ def workspace() -> Iterator[Path]:
     remove_abandoned()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     previous = tempfile.tempdir
-    with FileLock(folder / _LOCK):
-        tempfile.tempdir = str(folder)
-        try:
-            yield folder
-        finally:
-            tempfile.tempdir = previous
-            shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with FileLock(folder / _LOCK):
+            tempfile.tempdir = str(folder)
+            try:
+                yield folder
+            finally:
+                tempfile.tempdir = previous
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # after the lock: letting go of it touches its file
 
 
 def remove_abandoned() -> None:
