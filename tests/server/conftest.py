@@ -71,7 +71,7 @@ def server(studies: Path, scratch: Path, tiny_model_dir: Path) -> Iterator[Runni
             settings = Settings(studies, tiny_model_dir, port=0, max_upload_bytes=UPLOAD_LIMIT)
             running = stack.enter_context(running_server(settings))
         yield running
-        assert not list(scratch.glob("medsight-server-*"))
+    assert not list(scratch.glob("medsight-server-*"))
 
 
 @pytest.fixture
