@@ -26,15 +26,13 @@ def workspace() -> Iterator[Path]:
     remove_abandoned()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     previous = tempfile.tempdir
-    try:
-        with FileLock(folder / _LOCK):
-            tempfile.tempdir = str(folder)
-            try:
-                yield folder
-            finally:
-                tempfile.tempdir = previous
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)  # after the lock: letting go of it touches its file
+    with FileLock(folder / _LOCK):
+        tempfile.tempdir = str(folder)
+        try:
+            yield folder
+        finally:
+            tempfile.tempdir = previous
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_abandoned() -> None:
