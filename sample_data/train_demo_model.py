@@ -77,6 +77,7 @@ def demo_config(vocab_size: int, first_code_token: int) -> MedSightConfig:
         presence_threshold=0.85,
         mask_threshold=0.75,  # the balanced mask loss makes masks generous; chosen on the training volumes
         square_planes=True,
+        frame="body",
         orientations=ORIENTATIONS,
         names_of_codes={concept.code: concept.name for concept in CONCEPTS},
         modality_names=by_modality,

@@ -16,8 +16,7 @@ from sample_data.fetch import fetch
 MODEL = Path(__file__).parents[1] / "sample_data" / "demo_model"
 LUNGS = "Outline the right lung and the left lung."
 
-# The aim is 0.98. Measured: 0.83, as the box around a turned grid is larger and the model sees the head smaller.
-OBLIQUE_DICE = 0.75
+OBLIQUE_DICE = 0.98
 
 pytestmark = pytest.mark.slow
 
@@ -74,11 +73,12 @@ def test_storage_order_changes_no_voxel(engine, images, axes, flips):
         assert np.array_equal(back, b.mask)
 
 
-def test_an_oblique_grid_gives_the_same_masks(engine, images):
+@pytest.mark.parametrize("degrees", [(0, 0, 20), (10, 12, 15)])
+def test_an_oblique_grid_gives_the_same_masks(engine, images, degrees):
     plain = images["mr-brain"]
     centre = plain.affine @ [*(np.array(plain.shape) / 2), 1]
-    turned = affine_of((1.2, 1.2, 1.2), degrees=(0, 0, 20), origin=(0, 0, 0))
-    shape = (220, 220, 170)
+    turned = affine_of((1.2, 1.2, 1.2), degrees=degrees, origin=(0, 0, 0))
+    shape = (220, 230, 210)
     turned[:3, 3] = centre[:3] - turned[:3, :3] @ (np.array(shape) / 2)
     grid = Volume(np.zeros(shape, np.float32), turned, "MR")
     oblique = Volume(on_grid(plain.voxels, plain.affine, grid, order=1).astype(np.float32), turned, "MR")

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from medsight_core.errors import InputError
+from medsight_core.imaging.body import body_box
 from medsight_core.imaging.plane import (
     Plane,
     PlaneStack,
@@ -52,7 +53,7 @@ class VolumeView:
     ) -> VolumeView:
         """One plane. Raises InputError when the model was not trained on its orientation."""
         config = processor.config
-        plane = as_displayed(plane_for(volume, request, square=config.square_planes))
+        plane = as_displayed(plane_for(volume, request, config.square_planes, framed_body(volume, config.frame)))
         orientation = nearest_orientation(plane)
         if orientation not in config.orientations:
             raise InputError(
@@ -65,7 +66,7 @@ class VolumeView:
     def of_volume(cls, volume: Volume, processor: MedSightProcessor, window: str | None) -> VolumeView:
         """The whole volume as patient-aligned axial planes, no closer together than one mask cell is wide."""
         config = processor.config
-        stack = plane_stack(volume, VOLUME_ORIENTATION, square=config.square_planes)
+        stack = plane_stack(volume, VOLUME_ORIENTATION, config.square_planes, framed_body(volume, config.frame))
         cell = min(stack.shape) * stack.first.spacing / config.mask_size
         stack = stack.every(max(1, int(cell / stack.distance)))
         last = len(stack) - 1
@@ -93,6 +94,11 @@ class VolumeView:
         if self.stack is None:
             return voxels_on_plane(self.volume, self.planes[0], painted[0] > threshold)
         return self.stack.to_voxels(painted, self.volume) > threshold
+
+
+def framed_body(volume: Volume, frame: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """The box that planes are framed by, None for the whole volume."""
+    return body_box(volume) if frame == "body" else None
 
 
 def choose_window(volume: Volume, asked: str | None, ct_window: str) -> Window:

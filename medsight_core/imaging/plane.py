@@ -26,6 +26,9 @@ __all__ = ["Plane", "PlaneStack", "VisibleBox", "as_displayed", "plane_for", "pl
 _ALIGNED = 1e-3  # largest component off the patient axes, of a unit vector, that still counts as along them
 _ORTHONORMAL = 1e-4
 _MAX_PIXELS = 4096  # a side of a plane
+_MARGIN = 0.05  # around a body, of its longer side in the plane
+
+Box = tuple[np.ndarray, np.ndarray]  # lowest and highest LPS millimetres, (3,) each
 
 # Patient axes (0 = L, 1 = P, 2 = S) that a plane's rows, columns and stack follow, with the sign for rows and columns.
 _FRAMES = {
@@ -173,7 +176,7 @@ class PlaneStack:
         return voxels
 
 
-def plane_stack(volume: Volume, orientation: str, square: bool = True) -> PlaneStack:
+def plane_stack(volume: Volume, orientation: str, square: bool = True, body: Box | None = None) -> PlaneStack:
     """All planes of an orientation that cover the volume.
 
     Along the patient's axes (within 1e-3, in whatever order and direction the array is stored) planes lie on voxel
@@ -182,6 +185,8 @@ def plane_stack(volume: Volume, orientation: str, square: bool = True) -> PlaneS
     A pixel is as small as the smaller of the two in-plane voxel spacings.
 
     square: add pixels outside the volume, split evenly, until rows equal columns, so that a centre crop loses nothing.
+    body: lowest and highest LPS millimetres of what the planes must show (`body.body_box`). They then show that and a
+        twentieth of its longer side around it, instead of the volume: the same picture for every storage of a scan.
     """
     if orientation not in ORIENTATIONS:
         raise InputError(f"Unknown plane orientation {orientation!r}: use {', '.join(ORIENTATIONS)}.")
@@ -197,25 +202,32 @@ def plane_stack(volume: Volume, orientation: str, square: bool = True) -> PlaneS
     extent = float(max(high[across] - low[across], high[along] - low[along]))
     # Voxels of absurd proportions must not ask for a picture that no memory holds.
     pixel = max(float(min(spacing[across], spacing[along])), extent / _MAX_PIXELS)
-    cols, rows = (_count(high[d] - low[d], pixel) for d in (across, along))
-    count = _count(high[through] - low[through], spacing[through])
-    height, width = (max(rows, cols),) * 2 if square else (rows, cols)
-    start = (low + high) / 2
-    start[across] -= across_sign * pixel * ((cols - 1) / 2 + (width - cols) // 2)
-    start[along] -= along_sign * pixel * ((rows - 1) / 2 + (height - rows) // 2)
-    start[through] -= spacing[through] * (count - 1) / 2
-    first = Plane(
-        origin=_vector(axes @ start),
+    step = np.full(3, pixel)
+    step[through] = spacing[through]
+    count = np.array([_count(high[d] - low[d], step[d]) for d in range(3)])
+    first = (low + high) / 2 - step * (count - 1) / 2  # the lowest plane and pixel along each direction
+    if body is not None:
+        first, count = _frame(first, step, count, np.array(body) @ axes, through)
+    size = count[[along, across]]
+    shape = np.full(2, size.max()) if square else size
+    first[[along, across]] -= pixel * np.where(
+        [along_sign > 0, across_sign > 0], (shape - size) // 2, shape - size - (shape - size) // 2
+    )
+    for d, sign, pixels in ((along, along_sign, shape[0]), (across, across_sign, shape[1])):
+        if sign < 0:  # the picture begins at the other end
+            first[d] += pixel * (pixels - 1)
+    plane = Plane(
+        origin=_vector(axes @ first),
         right=_vector(axes[:, across] * across_sign),
         down=_vector(axes[:, along] * along_sign),
         spacing=pixel,
-        shape=(height, width),
+        shape=(shape[0], shape[1]),
         orientation=orientation,
     )
-    return PlaneStack(first, _vector(axes[:, through] * spacing[through]), count)
+    return PlaneStack(plane, _vector(axes[:, through] * spacing[through]), int(count[through]))
 
 
-def plane_for(volume: Volume, request: PlaneRequest, square: bool = True) -> Plane:
+def plane_for(volume: Volume, request: PlaneRequest, square: bool = True, body: Box | None = None) -> Plane:
     """The plane that a request means.
 
     A named orientation is the patient-aligned plane through the centre of the asked slice, on the pixels of
@@ -225,7 +237,7 @@ def plane_for(volume: Volume, request: PlaneRequest, square: bool = True) -> Pla
     """
     if request.orientation == "oblique":
         return _oblique_plane(volume, request)
-    stack = plane_stack(volume, request.orientation, square)
+    stack = plane_stack(volume, request.orientation, square, body)
     axis = PatientOrder.of(volume.affine).axes[_FRAMES[request.orientation][2]]
     count = volume.shape[axis]
     if not 0 <= request.index < count:
@@ -313,6 +325,24 @@ def _plane_axes(affine: np.ndarray) -> np.ndarray:
         return np.eye(3)
     left, _, right = np.linalg.svd(directions)
     return left @ right  # nearest rotation
+
+
+def _frame(
+    first: np.ndarray, step: np.ndarray, count: np.ndarray, body: np.ndarray, through: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """First positions and counts (3,) of a lattice cut or continued to frame a ``body`` (2, 3), lowest and highest.
+
+    In the plane it may go beyond the volume; through it, only existing planes are kept.
+    """
+    low, high = body
+    margin = np.full(3, _MARGIN * np.delete(high - low, through).max())
+    margin[through] = 0
+    start = np.floor((low - margin - first) / step + 0.5 + 0.01)
+    stop = np.ceil((high + margin - first) / step + 0.5 - 0.01)
+    stop = np.maximum(stop, start + 1)
+    start[through] = np.clip(start[through], 0, count[through] - 1)
+    stop[through] = np.clip(stop[through], start[through] + 1, count[through])
+    return first + start * step, (stop - start).astype(int)
 
 
 def _oblique_plane(volume: Volume, request: PlaneRequest) -> Plane:

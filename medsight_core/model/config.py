@@ -14,6 +14,7 @@ from medsight_core.errors import ModelError
 
 CODE_STATES = ("own", "previous")
 PRESENCE = ("class", "mask")
+FRAMES = ("volume", "body")
 
 
 class PerceiverConfig(PreTrainedConfig):
@@ -77,6 +78,7 @@ class MedSightConfig(PreTrainedConfig):
     presence_threshold: least presence at which a region counts as seen.
     mask_threshold: least probability at which a point belongs to a region (official: 0.5).
     square_planes: sample planes as squares, so that the centre crop loses nothing (official: false).
+    frame: what planes show: the whole "volume" (official), or the "body" in it at one size whatever surrounds it.
     orientations: plane orientations that the model was trained on; others are refused with a sentence.
     names_of_codes: canonical name of each region code whose meaning is known, for example {"M0_16": "liver"}.
     modality_names: the names a model knows by image modality ("CT", "MR"); shown to users as what may be asked.
@@ -109,6 +111,7 @@ class MedSightConfig(PreTrainedConfig):
         presence_threshold: float = 0.5,
         mask_threshold: float = 0.5,
         square_planes: bool = False,
+        frame: str = "volume",
         orientations: tuple[str, ...] = ("axial", "sagittal", "coronal"),
         names_of_codes: dict[str, str] | None = None,
         modality_names: dict[str, list[str]] | None = None,
@@ -122,6 +125,8 @@ class MedSightConfig(PreTrainedConfig):
             raise ModelError(f"config.json has code_state {code_state!r}: use one of {', '.join(CODE_STATES)}.")
         if presence not in PRESENCE:
             raise ModelError(f"config.json has presence {presence!r}: use one of {', '.join(PRESENCE)}.")
+        if frame not in FRAMES:
+            raise ModelError(f"config.json has frame {frame!r}: use one of {', '.join(FRAMES)}.")
         self.vision_config = _build(vision_config, CLIPVisionConfig, _OFFICIAL_VISION)
         self.perceiver_config = _build(perceiver_config, PerceiverConfig, {})
         self.codebook_config = _build(codebook_config, CodebookConfig, {})
@@ -140,6 +145,7 @@ class MedSightConfig(PreTrainedConfig):
         self.presence_threshold = presence_threshold
         self.mask_threshold = mask_threshold
         self.square_planes = square_planes
+        self.frame = frame
         self.orientations = tuple(orientations)
         self.names_of_codes = names_of_codes or {}
         self.modality_names = modality_names or {}

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from medsight_core.imaging.body import body_box
 from medsight_core.imaging.plane import PlaneStack, VisibleBox, plane_stack
 from medsight_core.imaging.volume import Volume, read_volume
 from medsight_core.imaging.window import window_for
@@ -51,7 +52,7 @@ def load_planes(paths: dict[str, str], side: int) -> LabelledPlanes:
         masks = {PARTS.index(name): mask for name, mask in reference_masks(sample_id).items() if name in PARTS}
         window = window_for(volume)
         for direction in ORIENTATIONS:
-            stack = plane_stack(volume, direction)
+            stack = plane_stack(volume, direction, body=body_box(volume))
             box = VisibleBox.of(*stack.shape, side)
             labelled = label_planes(volume, stack, masks)
             for index in range(len(stack)):
