@@ -1,41 +1,15 @@
-"""What a model folder offers, read from its config.json alone: no weights, no torch computation."""
+"""What a model offers, told from its configuration alone: no weights, no torch computation."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
-
-from medsight_core.errors import ModelError
 from medsight_core.model.config import MedSightConfig
 from medsight_core.protocol import SCOPE_PLANE, SCOPE_VOLUME
 
 MODEL_ID = "medsight"
-WEIGHTS = "model.safetensors"
 
 _SUGGESTIONS = ("Outline {}.", "Is there {}?", "Outline everything you can see.")
-
-
-def read_config(folder: str | Path) -> MedSightConfig:
-    """The configuration of a model folder.
-
-    Raises ModelError when the folder is missing or holds no MedSIGHT model; it says how to get one.
-    """
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"There is no model in {folder}: give a folder with config.json and {WEIGHTS}.")
-    try:
-        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
-    except ModelError:
-        raise
-    except Exception as error:  # whatever transformers' parsers raise on a damaged file
-        raise ModelError(f"The config.json in {folder} cannot be read: save the model there again.") from error
-    if not isinstance(config, MedSightConfig):
-        raise ModelError(
-            f"The model in {folder} is a {config.model_type!r}, not a MedSIGHT model: give another folder."
-        )
-    return config
 
 
 def describe(config: MedSightConfig) -> dict[str, Any]:

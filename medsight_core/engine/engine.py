@@ -11,22 +11,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from medsight_core.answer import Answer, ModelInfo, Region
 from medsight_core.engine.asked import asked_names, ground, missing_names
 from medsight_core.engine.cache import FeatureCache
-from medsight_core.engine.description import describe, read_config
+from medsight_core.engine.description import describe
 from medsight_core.engine.regions import Candidate, Finding, best_candidates, locate
 from medsight_core.engine.views import VolumeView, plane_batches, stack_pixels
 from medsight_core.engine.wording import Mention, compose, find_codes, find_mentions, plain_history
-from medsight_core.errors import InputError, ModelError, TooLargeError
+from medsight_core.errors import InputError, TooLargeError
 from medsight_core.imaging.volume import Volume
+from medsight_core.model.loading import load_model
 from medsight_core.model.medsight import ImageFeatures, MedSightModel
 from medsight_core.model.processor import MedSightProcessor
 from medsight_core.protocol import SCOPE_PLANE, PlaneRequest, check_prompt, check_scope
@@ -50,36 +50,7 @@ class Engine:
     @classmethod
     def load(cls, model_dir: str | Path, device: str = "cpu") -> Engine:
         """Load a model folder. Raises ModelError when it is missing, incomplete or does not fit this version."""
-        config = read_config(model_dir)
-        processor = MedSightProcessor.from_pretrained(model_dir, config)
-        dtype = torch.float32 if device == "cpu" else config.dtype  # half precision is slow or absent on many CPUs
-        try:
-            loaded = MedSightModel.from_pretrained(
-                str(model_dir),
-                config=config,
-                dtype=dtype,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-            raise ModelError(
-                f"The weights in {model_dir} cannot be loaded: save or convert the model again."
-            ) from error
-        model, report = cast("tuple[MedSightModel, dict[str, Any]]", loaded)  # with output_loading_info a pair
-        wrong = sorted(
-            str(key) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") for key in report[kind]
-        )
-        if wrong:
-            raise ModelError(
-                f"The weights in {model_dir} do not fit this version ({len(wrong)} keys, the first is {wrong[0]}): "
-                "save or convert the model again."
-            )
-        try:
-            torch.nn.Module.to(model, device)  # its override in transformers is not typed
-        except (RuntimeError, AssertionError) as error:
-            raise ModelError(f"The device {device!r} is not available here: use cpu, or cuda with a GPU.") from error
-        return cls(model, processor)
+        return cls(*load_model(model_dir, device))
 
     def describe(self) -> dict[str, Any]:
         """What may be asked of this model, as plain JSON."""

@@ -15,11 +15,12 @@ from typing import Any, Mapping
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from medsight_core.answer import Answer
-from medsight_core.engine.description import describe, read_config
+from medsight_core.engine.description import describe
 from medsight_core.engine.engine import Engine
 from medsight_core.errors import ModelError
 from medsight_core.imaging.segmentation_file import write_labelmap, write_segmentation
 from medsight_core.imaging.volume import Volume, read_volume
+from medsight_core.model.loading import read_config
 from medsight_core.protocol import EXTENSION_SEGMENTATION
 from medsight_core.server.question import DEFAULT_PROMPT, question_of
 

@@ -1,0 +1,1 @@
+"""Training and evaluation data on disk: published formats read record by record, checked, and made."""
