@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 import medsight_core
-from medsight_core.cli import failures
+from medsight_core.cli import convert, data, failures, train
 from medsight_core.cli.failures import guarded
 from medsight_core.errors import InputError, MedSightError
 from medsight_core.protocol import DEFAULT_PORT, SCOPE_PLANE, SCOPE_VOLUME, TOKEN_ENVIRONMENT, Question, parse_question
@@ -147,6 +147,11 @@ def demo(
     from medsight_core.cli.demo import run
 
     run(studies, model or default_model(), out, port, once, console)
+
+
+app.add_typer(train.app, name="train")
+app.add_typer(data.app, name="data")
+app.command()(convert.convert)
 
 
 @app.command()

@@ -22,6 +22,7 @@ COMMIT_WEIGHT = 0.25
 class Quantised:
     """Region vectors as codes.
 
+    encoded: (B, n, code_dim) what was quantised, of unit norm.
     codes: (B, n) index into the image's own table.
     modalities: (B,) table that each image used.
     vectors: (B, n, code_dim) the chosen codes, of unit norm.
@@ -29,6 +30,7 @@ class Quantised:
     vq_loss, commit_loss, reconstruction_loss: scalars, mean over images (model-spec 3.3, 3.4).
     """
 
+    encoded: Tensor
     codes: Tensor
     modalities: Tensor
     vectors: Tensor
@@ -55,28 +57,43 @@ class Codebook(nn.Module):
         self.modality = nn.Linear(dim, config.num_modalities)
         nn.init.uniform_(self.tables, -1 / config.num_codes, 1 / config.num_codes)
 
-    def forward(self, regions: Tensor, class_token: Tensor, modalities: Tensor | None = None) -> Quantised:
+    def forward(
+        self,
+        regions: Tensor,
+        class_token: Tensor,
+        modalities: Tensor | None = None,
+        straight_through: bool = False,
+        unit_losses: bool = False,
+    ) -> Quantised:
         """Quantise ``regions`` (B, n, D); tables are chosen by ``modalities`` (B,), else by the classifier.
 
         A label without a table means table 0 (model-spec 3.3).
 
         class_token: (B, D) the vision tower's class token, which the modality classifier reads.
+        straight_through: let the gradient of the reconstruction reach ``encode`` past the choice of a code; the authors'
+            does not (model-spec 9.1-4).
+        unit_losses: compare codes with encoded vectors of unit length too, and sum over the code's dimensions; the
+            authors compare with the vectors as they are, and take the mean.
         """
         if modalities is None:
             modalities = self.modality(class_token).argmax(dim=-1)
         modalities = torch.where((modalities >= 0) & (modalities < len(self.tables)), modalities, 0)
         encoded = self.encode(regions)  # (B, n, code_dim)
+        unit = F.normalize(encoded, dim=-1)
         tables = F.normalize(self.tables, dim=-1)[modalities]  # (B, codes, code_dim)
-        codes = (F.normalize(encoded, dim=-1) @ tables.transpose(1, 2)).argmax(dim=-1)  # (B, n)
+        codes = (unit @ tables.transpose(1, 2)).argmax(dim=-1)  # (B, n)
         vectors = torch.gather(tables, 1, codes[..., None].expand(-1, -1, tables.shape[-1]))
-        rebuilt = self.decode(vectors)
+        rebuilt = self.decode(unit + (vectors - unit).detach() if straight_through else vectors)
+        # Of unit vectors the mean over 64 dimensions would be too small to pull.
+        against, scale = (unit, vectors.shape[-1]) if unit_losses else (encoded, 1)
         return Quantised(
+            encoded=unit,
             codes=codes,
             modalities=modalities,
             vectors=vectors,
             regions=rebuilt,
-            vq_loss=F.mse_loss(vectors, encoded.detach()),
-            commit_loss=COMMIT_WEIGHT * F.mse_loss(encoded, vectors.detach()),
+            vq_loss=scale * F.mse_loss(vectors, against.detach()),
+            commit_loss=scale * COMMIT_WEIGHT * F.mse_loss(against, vectors.detach()),
             reconstruction_loss=F.mse_loss(rebuilt, regions),
         )
 

@@ -178,9 +178,10 @@ class Stage(nn.Module):
         queries = self.region_attn_norm(queries + self.region_attn(pixels, queries, blocked))
         return self.region_ffn_norm(queries + self.region_ffn(queries))
 
-    def read_regions(self, pixels: Tensor, queries: Tensor) -> Tensor:
-        """Pixels (B, h*w, D) attend to all queries (B, n, D)."""
-        pixels = self.image_attn_norm(pixels + self.image_attn(queries, pixels))
+    def read_regions(self, pixels: Tensor, queries: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Pixels (B, h*w, D) attend to all queries (B, n, D) except where ``padding`` (B, n) is True."""
+        blocked = None if padding is None else padding[:, None].expand(-1, pixels.shape[1], -1)
+        pixels = self.image_attn_norm(pixels + self.image_attn(queries, pixels, blocked))
         return self.image_ffn_norm(pixels + self.image_ffn(pixels))
 
 
@@ -209,16 +210,24 @@ class RegionPerceiver(nn.Module):
                 nn.init.zeros_(bias)
         nn.init.xavier_uniform_(self.queries)
 
-    def forward(self, patches: Tensor, queries: Tensor | None = None, num_stages: int | None = None) -> PerceiverOutput:
+    def forward(
+        self,
+        patches: Tensor,
+        queries: Tensor | None = None,
+        num_stages: int | None = None,
+        padding: Tensor | None = None,
+    ) -> PerceiverOutput:
         """A full pass: ``patches`` (B, h, w, D) with the learned queries, or with ``queries`` (B, n, D), n >= 1.
 
         num_stages: run only the first scales (training's coarse-to-fine schedule); all of them by default.
+        padding: (B, n) True for queries that only fill up a ragged batch: they change nothing for the others. A row
+            must keep one real query.
         """
         image, queries = self._start(patches, queries)
         masks, classes = self.head(queries, image)
         output = PerceiverOutput(queries, [image], [masks], [classes])
         for stage in self.stages[:num_stages]:
-            image, queries = self._advance(stage, image, queries, output.scale_masks[-1])
+            image, queries = self._advance(stage, image, queries, output.scale_masks[-1], padding=padding)
             masks, classes = self.head(queries, image)
             output.pyramid.append(image)
             output.scale_masks.append(masks)
@@ -247,13 +256,18 @@ class RegionPerceiver(nn.Module):
 
     @staticmethod
     def _advance(
-        stage: nn.Module, image: Tensor, queries: Tensor, coarse_masks: Tensor, update_image: bool = True
+        stage: nn.Module,
+        image: Tensor,
+        queries: Tensor,
+        coarse_masks: Tensor,
+        update_image: bool = True,
+        padding: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         assert isinstance(stage, Stage)  # noqa: S101 - ModuleList loses the type
         image = stage.upsample(image)
         pixels = image.flatten(2).transpose(1, 2)  # (B, h*w, D)
         queries = stage.read_image(queries, pixels, coarse_masks)
         if update_image:
-            pixels = stage.read_regions(pixels, queries)
+            pixels = stage.read_regions(pixels, queries, padding)
             image = pixels.transpose(1, 2).unflatten(-1, image.shape[-2:])
         return image, queries

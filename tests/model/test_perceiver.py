@@ -94,3 +94,16 @@ def test_images_of_a_batch_do_not_touch_each_other():
     together = model.decode(patches, states).masks
     alone = model.decode(patches[1:], states[1:]).masks
     assert torch.allclose(together[1], alone[0], atol=1e-4)
+
+
+def test_padding_queries_change_nothing_for_the_others():
+    model, _ = tiny_model()
+    patches = torch.randn(2, 4, 4, 32)
+    queries = torch.randn(2, 3, 32)
+    padding = torch.tensor([[False, False, True], [False, True, True]])
+    with torch.no_grad():
+        padded = model.perceiver(patches, queries, padding=padding)
+        for row, count in enumerate((2, 1)):
+            alone = model.perceiver(patches[row : row + 1], queries[row : row + 1, :count])
+            torch.testing.assert_close(padded.masks[row, :count], alone.masks[0], atol=1e-4, rtol=0)
+            torch.testing.assert_close(padded.classes[row, :count], alone.classes[0], atol=1e-5, rtol=0)

@@ -1,0 +1,198 @@
+"""``medsight train``: one stage, or all of them, with a bar that tells how long it will take."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Iterator, Mapping
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from medsight_core.cli.failures import errors, guarded
+from medsight_core.errors import InputError
+
+if TYPE_CHECKING:
+    from medsight_core.training.stages import Stage
+
+app = typer.Typer(no_args_is_help=True)
+console = Console(highlight=False)
+
+PresetOption = Annotated[str, typer.Option(help="'paper' for the paper's numbers, 'smoke' for minutes on two cores.")]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints, figures and the model.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
+OfficialOption = Annotated[
+    bool, typer.Option("--official", help="The authors' losses and labels, with the faults that we leave behind.")
+]
+
+
+@app.callback()
+def _group() -> None:
+    """Train MedSIGHT, stage by stage (start it with torchrun for several processes)."""
+
+
+def _stage(name: str, number: int, what: str) -> None:
+    """Register the command of one stage."""
+
+    @app.command(name, help=f"Stage {number}: {what}.")
+    @guarded
+    def command(
+        model: Annotated[Path, typer.Option(help="Folder of the model to start from.")],
+        data: Annotated[Path, typer.Option(help="BiomedParse meta file, or conversations, as the stage needs.")],
+        out: OutOption,
+        root: Annotated[
+            Path | None, typer.Option(help="Folder that the conversations' files start from; their own when left out.")
+        ] = None,
+        preset: PresetOption = "paper",
+        official: OfficialOption = False,
+        resume: ResumeOption = False,
+        steps: Annotated[int | None, typer.Option(help="Optimiser steps, instead of the preset's epochs.")] = None,
+        batch: Annotated[int | None, typer.Option(help="Samples a step, over all processes.")] = None,
+        learning_rate: Annotated[float | None, typer.Option("--lr", help="Peak learning rate.")] = None,
+        change: Annotated[
+            list[str] | None,
+            typer.Option("--set", help="Any other setting of the recipe or the task, such as no_object_weight=0.2."),
+        ] = None,
+        fsdp: Annotated[
+            Path | None, typer.Option(help="JSON file of an FSDP configuration, for models that fit no single GPU.")
+        ] = None,
+    ) -> None:
+        from medsight_core.training.run import StageRun, run_stage
+        from medsight_core.training.stages import find_stage
+
+        stage = find_stage(name)
+        given = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
+        changes = {key: str(value) for key, value in given.items() if value is not None} | _pairs(change or [])
+        recipe, options = _settings(stage, preset, official, changes)
+        run = StageRun(stage, model, data, out, recipe, options, official, _json(fsdp), root)
+        with _bar() as show:
+            report = run_stage(
+                run, resume, lambda done, count, last: show(f"Stage {number}, {name}", done / count, last)
+            )  # fmt: skip
+        _table({name: report})
+        console.print(str(out / "model"), style="dim", markup=False, soft_wrap=True)
+
+
+@app.command("all")
+@guarded
+def all_stages(
+    out: OutOption,
+    preset: PresetOption = "paper",
+    model: Annotated[Path | None, typer.Option(help="Folder of the model to start from.")] = None,
+    regions: Annotated[Path | None, typer.Option(help="BiomedParse meta file, for stages 1 and 2.")] = None,
+    descriptions: Annotated[Path | None, typer.Option(help="Conversations without masks, for stages 3 and 5.")] = None,
+    grounded: Annotated[
+        Path | None, typer.Option(help="Conversations with masks, for stages 4 and 5; made from --regions if left out.")
+    ] = None,
+    official: OfficialOption = False,
+    resume: ResumeOption = False,
+    seed: Annotated[int, typer.Option(help="Of the data that the smoke preset generates.")] = 0,
+) -> None:
+    """All five stages. With ``--preset smoke`` it generates what is left out, down to the model."""
+    from medsight_core.training.pipeline import Plan, train_all
+    from medsight_core.training.presets import find_preset
+
+    chosen = find_preset(preset)
+    with _bar() as show:
+        if preset == "smoke" and model is regions is descriptions is None:
+            show("Generating images and questions", 0.0, {})
+            model, regions, descriptions = generate(out / "start", seed)
+        if model is None or regions is None or descriptions is None:
+            raise InputError(
+                "Training all stages needs --model, --regions and --descriptions: give them, or --preset smoke alone."
+            )
+        plan = Plan(model, regions, descriptions, out, chosen, grounded, preset == "smoke", official, seed)
+        figures = train_all(plan, show, resume)
+    _table(figures)
+    console.print(str(out / "model"), style="dim", markup=False, soft_wrap=True)
+
+
+def generate(folder: Path, seed: int, images: int = 1200) -> tuple[Path, Path, Path]:
+    """Phantom images, questions about them and a random small model: all that the smoke preset begins with."""
+    from medsight_core.data.records import Conversations
+    from medsight_core.training.fresh import write_fresh_model
+    from medsight_core.training.presets import smoke_config
+    from medsight_core.training.vocabulary import texts_of
+    from sample_data.phantom import write_descriptions, write_phantoms
+
+    meta, descriptions, model = folder / "meta.json", folder / "descriptions.json", folder / "model"
+    if not model.is_dir():
+        write_phantoms(folder, images, smoke_config(0, 0).vision_config.image_size, seed)
+        write_descriptions(meta, descriptions, seed)
+        write_fresh_model(model, smoke_config, texts_of(meta, Conversations(descriptions), seed), seed)
+    return model, meta, descriptions
+
+
+def _settings(stage: Stage, preset: str, official: bool, changes: Mapping[str, str]) -> tuple[Any, dict[str, Any]]:
+    """Recipe and options with changes, each to where its name is known."""
+    from medsight_core.training.presets import find_preset
+    from medsight_core.training.recipe import changed
+
+    recipe, options = find_preset(preset).settings(stage, official)
+    of_task = {name: text for name, text in changes.items() if name in options}
+    of_recipe = {name: text for name, text in changes.items() if name not in options}
+    return changed(recipe, of_recipe), changed(options, of_task)
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    for text, (name, equals, value) in zip(texts, pairs):
+        if not (name and equals and value):
+            raise InputError(f"--set {text!r} is not of the form name=value.")
+    return {name: value for name, _, value in pairs}
+
+
+def _json(path: Path | None) -> Any:
+    if path is None:
+        return None
+    import json
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"'{path}' is no readable JSON file: give an FSDP configuration.") from error
+
+
+@contextmanager
+def _bar() -> Iterator[Any]:
+    """A bar with the time that is left; silent where nobody watches."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}", style="dim"),
+    )  # fmt: skip
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+
+        def show(what: str, fraction: float, last: Mapping[str, float]) -> None:
+            if not bar.tasks or bar.tasks[-1].description != what:
+                for task in bar.tasks:
+                    bar.remove_task(task.id)
+                bar.add_task(what, total=1.0, figures="")
+            figures = f"loss {last['loss']:.3f}" if "loss" in last else ""
+            bar.update(bar.tasks[-1].id, completed=fraction, figures=figures)
+
+        yield show
+
+
+def _table(figures: Mapping[str, Mapping[str, Any]]) -> None:
+    """Start and end of each stage, on held-out data."""
+    table = Table("stage", "figure", "start", "end", "steps", "seconds", box=None, pad_edge=False)
+    for name, report in figures.items():
+        for figure, end in report["end"].items():
+            start = report["start"][figure]
+            first = figure == next(iter(report["end"]))
+            about = (name, str(report["steps"]), f"{report['seconds']:.0f}") if first else ("", "", "")
+            table.add_row(about[0], figure, f"{start:.3f}", f"{end:.3f}", about[1], about[2])
+    console.print(table)
+
+
+for _name, _number, _what in (
+    ("tower", 0, "a vision tower that was not pretrained learns to see"),
+    ("perceiver", 1, "region queries find what an image shows"),
+    ("codebook", 2, "a codebook names region vectors"),
+    ("align-vision", 3, "the language model reads image tokens"),
+    ("align-text", 4, "codes become masks"),
+    ("instruct", 5, "one model answers and outlines"),
+):
+    _stage(_name, _number, _what)

@@ -1,0 +1,25 @@
+"""How sure a mean is: percentile bootstrap intervals, the same for the same values and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+
+
+def bootstrap_interval(groups: Sequence[Sequence[float]], seed: int) -> tuple[float, float] | None:
+    """The 95 % interval of the mean over groups of each group's mean; with one group, of the plain mean.
+
+    Each group is resampled by itself, so that none of them is missing in any resample. None for fewer than two values.
+    """
+    if sum(len(values) for values in groups) < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    means = np.zeros(RESAMPLES)
+    for values in map(np.asarray, groups):
+        means += [values[rng.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)]
+    low, high = np.quantile(means / len(groups), ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    return float(low), float(high)

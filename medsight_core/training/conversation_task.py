@@ -1,0 +1,198 @@
+"""Stages 3 to 5: conversations about images, with the masks of the region codes in them (model-spec sections 4 and 5).
+
+Batches may be ragged in every way: turns, images, codes. Codes of one reply are decoded together, as at inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from medsight_core.model.medsight import IMAGE_SENTINEL, MedSightModel
+from medsight_core.training.encoding import IGNORED
+from medsight_core.training.losses import code_mask_losses
+from medsight_core.training.region_tasks import hard_dice
+from medsight_core.training.task import Batch, Task, ratio
+
+
+class ConversationTask(Task):
+    """Cross entropy of what the assistant says, plus dice and cross entropy of the masks of its codes.
+
+    trainable: prefixes of the model's parameters that learn.
+    with_masks: decode codes (stages 4 and 5); without, words alone (stage 3).
+    code_rows: train the codes' embedding rows and nothing else of the table (stage 4).
+    code_outputs: with code_rows, their rows of the output head too; false as the authors.
+    start_codes: begin from the projected codebook (stage 4).
+    query_scale: factor on the last layer of P(t->v) before it first learns: code states should start as small as
+        learned queries are, or the masks do not move; 1 as the authors.
+    train_language: let the language model learn in a stage that presumes a pretrained one; false as the authors.
+    """
+
+    def __init__(
+        self,
+        model: MedSightModel,
+        trainable: tuple[str, ...],
+        with_masks: bool,
+        code_rows: bool = False,
+        code_outputs: bool = False,
+        start_codes: bool = False,
+        query_scale: float = 1.0,
+        train_language: bool = False,
+    ) -> None:
+        super().__init__(model)
+        self.trainable = (*trainable, "language.") if train_language else trainable
+        self.with_masks = with_masks
+        self.start_codes, self.query_scale = start_codes, query_scale
+        self.rows = CodeRows(model, code_outputs) if code_rows else None
+
+    @torch.no_grad()
+    def start(self) -> None:
+        """Give the codes and the projector their first values."""
+        model = self.model
+        if self.start_codes:
+            first, count = model.config.first_code_token, model.config.num_code_tokens
+            table = model.get_input_embeddings().weight
+            assert isinstance(table, Tensor)  # noqa: S101 - whatever the language model
+            table[first : first + count] = model.image_to_text(model.codebook.token_vectors()).to(table.dtype)
+        for parameter in model.text_to_image[2].parameters():
+            parameter.mul_(self.query_scale)
+        if self.rows is not None:
+            self.rows.read(model)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Write the codes' rows into the model's tables."""
+        if self.rows is not None:
+            self.rows.write(self.model)
+
+    def count(self, batch: Batch) -> list[float]:
+        """Learned tokens, and codes."""
+        return [float((batch["labels"][:, 1:] != IGNORED).sum()), len(batch["masks"])]
+
+    def losses(self, batch: Batch, totals: Tensor) -> dict[str, Tensor]:
+        """Cross entropy over all learned tokens, mask terms over all codes of a step."""
+        hidden, patches = self._read(batch)
+        logits, truth = self._predict(hidden, batch["labels"])
+        parts = {"text": F.cross_entropy(logits.float(), truth, reduction="sum") / totals[0].clamp(min=1)}
+        if self.with_masks and len(batch["masks"]):
+            masks = self._decode(hidden, patches, batch)
+            dice, entropy = code_mask_losses(masks, batch["masks"])
+            codes = totals[1].clamp(min=1)
+            parts |= {"dice": dice / codes, "entropy": entropy / codes}
+        return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+
+    def measure(self, batch: Batch) -> dict[str, Tensor]:
+        """Cross entropy and accuracy of tokens and of codes; Dice of the codes' masks."""
+        hidden, patches = self._read(batch)
+        logits, truth = self._predict(hidden, batch["labels"])
+        right = logits.argmax(-1) == truth
+        code = self.model.is_code(truth)
+        zero = hidden.new_zeros((), dtype=torch.float32)
+        sums = {
+            "text": F.cross_entropy(logits.float(), truth, reduction="sum"),
+            "right": right.sum(),
+            "tokens": zero + len(truth),
+            "right_codes": right[code].sum(),
+            "code_tokens": code.sum(),
+            "dice": zero,
+            "masks": zero,
+        }
+        if self.with_masks and len(batch["masks"]):
+            sums["dice"] = hard_dice(self._decode(hidden, patches, batch), batch["masks"]).sum()
+            sums["masks"] = zero + len(batch["masks"])
+        return sums
+
+    def summarise(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
+        """Cross entropy, accuracies, mean Dice."""
+        return {
+            "cross_entropy": ratio(sums, "text", "tokens"),
+            "token_accuracy": ratio(sums, "right", "tokens"),
+            "code_accuracy": ratio(sums, "right_codes", "code_tokens"),
+            "dice": ratio(sums, "dice", "masks"),
+        }
+
+    def _read(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Final hidden states (B, T, H) of a batch, and the patches (n, h, w, D) of its images."""
+        model, ids = self.model, batch["input_ids"]
+        table = model.get_input_embeddings()
+        embeds = table(ids.clamp(min=0))
+        if self.rows is not None:
+            embeds = self.rows.embed(ids, embeds)
+        patches = None
+        if len(batch["pixel_values"]):
+            with torch.no_grad():
+                features = model.encode(batch["pixel_values"])
+            patches = features.patches
+            tokens = model.image_tokens(features).to(embeds.dtype)  # (n, L, H)
+            embeds = embeds.masked_scatter((ids == IMAGE_SENTINEL)[..., None], tokens)
+        output = model.language.base_model(
+            inputs_embeds=embeds, attention_mask=batch["attention_mask"], use_cache=False
+        )  # fmt: skip
+        return output.last_hidden_state, patches
+
+    def _predict(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n, V) and true tokens (n,) of the learned positions only: a large vocabulary fills the memory."""
+        learned = labels[:, 1:] != IGNORED
+        states = hidden[:, :-1][learned]
+        logits = self.model.language.get_output_embeddings()(states)
+        if self.rows is not None:
+            logits = self.rows.predict(states, logits)
+        return logits, labels[:, 1:][learned]
+
+    def _decode(self, hidden: Tensor, patches: Tensor | None, batch: Batch) -> Tensor:
+        """Mask logits (K, m, m) of all codes of a batch, in the order of its masks."""
+        assert patches is not None  # noqa: S101 - records with codes have an image
+        model = self.model
+        where = model.is_code(batch["input_ids"])  # (B, T)
+        rows = where.any(1)
+        counts = where.sum(1)[rows]
+        shift = 0 if model.config.code_state == "own" else 1
+        states = hidden[torch.roll(where, -shift, 1)]  # (K, H), row by row
+        taken = torch.arange(int(counts.max()), device=hidden.device) < counts[:, None]  # (R, n)
+        queries = states.new_zeros(*taken.shape, states.shape[-1]).masked_scatter(taken[..., None], states)
+        first_image = batch["image_counts"].cumsum(0) - batch["image_counts"]
+        grid = patches[first_image[rows]]
+        return model.perceiver(grid, model.text_to_image(queries), padding=~taken).masks[taken]
+
+
+class CodeRows(nn.Module):
+    """The codes' own rows of the embedding table, and of the output head if wanted, apart from the frozen rest."""
+
+    def __init__(self, model: MedSightModel, outputs: bool) -> None:
+        super().__init__()
+        self.first, self.count = model.config.first_code_token, model.config.num_code_tokens
+        hidden = model.config.text_config.hidden_size
+        self.inputs = nn.Parameter(torch.empty(self.count, hidden))
+        self.outputs = nn.Parameter(torch.empty(self.count, hidden)) if outputs else None
+
+    def read(self, model: MedSightModel) -> None:
+        """Take the rows from the model's tables."""
+        self.inputs.copy_(self._slice(model.get_input_embeddings()))
+        if self.outputs is not None:
+            self.outputs.copy_(self._slice(model.language.get_output_embeddings()))
+
+    def write(self, model: MedSightModel) -> None:
+        """Put the rows into the model's tables."""
+        self._slice(model.get_input_embeddings()).copy_(self.inputs)
+        if self.outputs is not None:
+            self._slice(model.language.get_output_embeddings()).copy_(self.outputs)
+
+    def embed(self, ids: Tensor, embeds: Tensor) -> Tensor:
+        """Embeddings (B, T, H) with those of codes from here."""
+        index = ids - self.first
+        code = (index >= 0) & (index < self.count)
+        return torch.where(code[..., None], self.inputs[index.clamp(0, self.count - 1)].to(embeds.dtype), embeds)
+
+    def predict(self, states: Tensor, logits: Tensor) -> Tensor:
+        """Logits (n, V) of states (n, H) with those of codes from here."""
+        if self.outputs is None:
+            return logits
+        own = F.linear(states, self.outputs.to(states.dtype))
+        return torch.cat([logits[:, : self.first], own, logits[:, self.first + self.count :]], dim=1)
+
+    def _slice(self, table: nn.Module) -> Tensor:
+        assert isinstance(table.weight, Tensor)  # noqa: S101 - both are, whatever the language model
+        return table.weight[self.first : self.first + self.count]

@@ -1,0 +1,179 @@
+"""Records as tensors: what one sample is for the region stages and for the conversation stages, and how batches form.
+
+Masks go through the same crop as their image. It reads files through `medsight_core.data` and knows no model but the
+processor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from medsight_core.data.biomedparse import LabelledImage
+from medsight_core.data.images import read_image, read_mask
+from medsight_core.data.records import Conversation
+from medsight_core.errors import InputError
+from medsight_core.imaging.visible_box import VisibleBox
+from medsight_core.model.medsight import IMAGE_SENTINEL
+from medsight_core.model.processor import MedSightProcessor
+from medsight_core.training.encoding import IGNORED, encode_conversation, spliced_length
+
+Sample = dict[str, Any]
+
+
+def image_tensor(path: Path, processor: MedSightProcessor) -> Tensor:
+    """Normalised pixels (3, S, S) of the visible part of an image file."""
+    image = read_image(path)
+    box = VisibleBox.of(image.height, image.width, processor.config.vision_config.image_size)
+    return processor.pixel_values(box.apply(image))
+
+
+def mask_tensor(paths: Sequence[Path], size: int | None, antialias: bool) -> Tensor:
+    """The visible part of the union of mask files, (size, size) in 0..1, or as many pixels as the files have.
+
+    antialias: a cell becomes the share of it that is covered; otherwise bilinear samples, as the official model trains.
+    """
+    union = np.logical_or.reduce([read_mask(path) for path in paths])
+    rows, cols = union.shape
+    short = min(rows, cols)
+    box = VisibleBox.of(rows, cols, side=short)  # no resizing: the crop alone
+    visible = torch.from_numpy(np.array(box.apply(Image.fromarray(union.astype(np.uint8)))))  # (s, s)
+    if size is None or size == short:
+        return visible.float()
+    maps = visible.float()[None, None]
+    return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)[0, 0]
+
+
+class RegionDataset(Dataset):
+    """Images with all their masks, for the perceiver and the codebook.
+
+    target_size: side of the masks, their own when None (as the paper; much memory).
+    """
+
+    def __init__(
+        self, images: Sequence[LabelledImage], processor: MedSightProcessor, target_size: int | None, antialias: bool
+    ) -> None:
+        self.images, self.processor = images, processor
+        self.target_size, self.antialias = target_size, antialias
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Tensors of an image: pixel_values (3, S, S), masks (G, H, W), classes (G,), modality, index."""
+        record = self.images[index]
+        masks = [mask_tensor([mask.path], self.target_size, self.antialias) for mask in record.masks]
+        return {
+            "pixel_values": image_tensor(record.path, self.processor),
+            "masks": torch.stack(masks) if masks else torch.zeros(0, 1, 1),
+            "classes": torch.tensor([mask.category for mask in record.masks], dtype=torch.long),
+            "modality": record.modality,
+            "index": index,
+        }
+
+
+def collate_regions(samples: Sequence[Sample]) -> dict[str, Any]:
+    """A batch of `RegionDataset`: stacked images, and lists of masks and classes, as each image has another number."""
+    return {
+        "pixel_values": torch.stack([sample["pixel_values"] for sample in samples]),
+        "masks": [sample["masks"] for sample in samples],
+        "classes": [sample["classes"] for sample in samples],
+        "modalities": torch.tensor([sample["modality"] for sample in samples]),
+        "indices": torch.tensor([sample["index"] for sample in samples]),
+    }
+
+
+class ConversationDataset(Dataset):
+    """Conversations with their images and the masks of their codes, for the language stages.
+
+    max_length: longest sequence, images spliced in. A sample whose images or codes would be cut is refused.
+    official: one image slot for all images, and supervised scaffolding, as the authors train.
+    """
+
+    def __init__(
+        self,
+        conversations: Sequence[Conversation],
+        processor: MedSightProcessor,
+        max_length: int,
+        official: bool = False,
+    ) -> None:
+        self.conversations, self.processor = conversations, processor
+        self.max_length, self.official = max_length, official
+
+    def __len__(self) -> int:
+        """Number of conversations."""
+        return len(self.conversations)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Tensors of a conversation: pixel_values (n, 3, S, S), input_ids (T,), labels (T,), masks (k, m, m).
+
+        Each image slot is as long as its images' tokens already, every position of it the sentinel.
+        Raises InputError, naming the record, for one that does not fit.
+        """
+        record, config = self.conversations[index], self.processor.config
+        if record.codes and len(record.images) != 1:
+            raise InputError(
+                f"Record {record.id!r} has {len(record.images)} images and region codes: outline on one image a record."
+            )
+        images = [image_tensor(path, self.processor) for path in record.images]
+        slots = min(len(images), 1) if self.official else len(images)
+        encoded = encode_conversation(self.processor, record.turns, slots, self.official)
+        per_slot = config.num_image_tokens * len(images) // max(slots, 1)
+        ids, labels = _spread(encoded.ids, encoded.labels, per_slot)
+        if len(ids) > self.max_length:
+            first = config.first_code_token
+            cut = ids[self.max_length :]
+            if any(first <= token < first + config.num_code_tokens or token == IMAGE_SENTINEL for token in cut):
+                raise InputError(
+                    f"Record {record.id!r} is {spliced_length(encoded, per_slot)} tokens long and the limit is "
+                    f"{self.max_length}, which would cut its image or codes: shorten it or raise --max-length."
+                )
+            ids, labels = ids[: self.max_length], labels[: self.max_length]
+        size = config.mask_size
+        masks = [mask_tensor(paths, size, antialias=not self.official) for paths in record.masks]
+        side = config.vision_config.image_size
+        return {
+            "pixel_values": torch.stack(images) if images else torch.zeros(0, 3, side, side),
+            "input_ids": torch.tensor(ids),
+            "labels": torch.tensor(labels),
+            "masks": torch.stack(masks) if masks else torch.zeros(0, size, size),
+        }
+
+
+def collate_conversations(samples: Sequence[Sample]) -> dict[str, Tensor]:
+    """A batch of `ConversationDataset`: ids and labels (B, T) padded on the right, images and masks joined."""
+    length = max(len(sample["input_ids"]) for sample in samples)
+    batch = {
+        "input_ids": torch.zeros(len(samples), length, dtype=torch.long),
+        "labels": torch.full((len(samples), length), IGNORED),
+        "attention_mask": torch.zeros(len(samples), length, dtype=torch.long),
+    }
+    for row, sample in enumerate(samples):
+        count = len(sample["input_ids"])
+        batch["input_ids"][row, :count] = sample["input_ids"]
+        batch["labels"][row, :count] = sample["labels"]
+        batch["attention_mask"][row, :count] = 1
+    batch["pixel_values"] = torch.cat([sample["pixel_values"] for sample in samples])
+    batch["image_counts"] = torch.tensor([len(sample["pixel_values"]) for sample in samples])
+    batch["masks"] = torch.cat([sample["masks"] for sample in samples])
+    return batch
+
+
+def _spread(ids: list[int], labels: list[int], per_slot: int) -> tuple[list[int], list[int]]:
+    """Every sentinel repeated until its slot is ``per_slot`` long."""
+    wide_ids: list[int] = []
+    wide_labels: list[int] = []
+    for token, label in zip(ids, labels):
+        repeat = per_slot if token == IMAGE_SENTINEL else 1
+        wide_ids += [token] * repeat
+        wide_labels += [label] * repeat
+    return wide_ids, wide_labels
