@@ -141,11 +141,11 @@ def _abdomen(rng: np.random.Generator) -> Patient:
         *bowel,
         Blob("stomach", 5, (0.32, -0.26, 0.4), (0.27, 0.18, 1.0), 0.35),
         Blob("liver", 95, (-0.42, -0.12, 0.35), (0.43, 0.34, 1.0), -0.25),
-        Blob("spleen", 140, (0.64, 0.16, 0.4), (0.15, 0.24, 0.95), -0.35),
-        Blob("right kidney", 185, (-0.42, 0.36, -0.4), (0.16, 0.13, 1.0), 0.5),
-        Blob("left kidney", 185, (0.42, 0.34, -0.3), (0.16, 0.13, 1.0), -0.5),
+        Blob("spleen", 140, (0.63, 0.12, 0.4), (0.17, 0.26, 0.95), -0.35),
+        Blob("right kidney", 185, (-0.42, 0.33, -0.4), (0.18, 0.15, 1.0), 0.5),
+        Blob("left kidney", 185, (0.4, 0.33, -0.35), (0.18, 0.15, 1.0), -0.5),
         Blob("", 300, (0.0, 0.43, 0), (0.16, 0.14, _ENDLESS)),  # a vertebra
-        Blob("aorta", 235, (0.06, 0.2, 0), (0.095, 0.095, _ENDLESS)),
+        Blob("aorta", 235, (0.05, 0.15, 0), (0.12, 0.12, _ENDLESS)),
     )
     return Patient(
         "abdomen",
@@ -168,9 +168,9 @@ def _head(rng: np.random.Generator) -> Patient:
     white = Blob("", 0.52, (0, 0, -0.1), (*(size * 0.7), 1.0), waves=waves)
     side = rng.choice((-1, 1))
     lesion = (side * rng.uniform(0.34, 0.42), rng.uniform(-0.4, 0.4), rng.uniform(-0.3, 0.3))
-    core = rng.uniform(0.11, 0.17)
+    core = rng.uniform(0.13, 0.18)
     organs = [
-        Blob("oedema", 0.7, lesion, (core * 1.7, core * 1.9, 0.8)),
+        Blob("oedema", 0.7, lesion, (core * 1.6, core * 1.8, 0.8)),
         Blob("right lateral ventricle", 0.15, (-0.17, -0.02, 0.05), (0.1, 0.34, 0.75), -0.15),
         Blob("left lateral ventricle", 0.15, (0.17, -0.02, 0.05), (0.1, 0.34, 0.75), 0.15),
         Blob("tumour", 0.92, lesion, (core, core, 0.7)),

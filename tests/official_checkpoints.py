@@ -58,11 +58,17 @@ class Official:
         return [text for name, value in chosen.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def write_official(root: Path, layout: str = "final", seed: int = 0, **config) -> Official:
-    """Write all files below ``root``; layout: "final", "stage-4" or "paper-time" of the language model's folder."""
+def write_official(root: Path, layout: str = "final", seed: int = 0, talks: bool = False, **config) -> Official:
+    """Write all files below ``root``.
+
+    layout: "final", "stage-4" or "paper-time" of the language model's folder.
+    talks: let it answer everything with "[M0_16]"; otherwise its replies are arbitrary and long.
+    """
     torch.manual_seed(seed)
     model = MedSightModel(tiny_config(**config)).eval()
     seed_every_parameter(model, seed)
+    if talks:
+        teach_to_talk(model)
     official = Official(
         model,
         root / "medsight_full_instruct",
@@ -80,6 +86,19 @@ def write_official(root: Path, layout: str = "final", seed: int = 0, **config) -
     save_clip(official.vision, vision_state(state))
     write_language_model(official.llm, model, layout)
     return official
+
+
+@torch.no_grad()
+def teach_to_talk(model: MedSightModel) -> None:
+    """Channel 0 of every position says "now the code", channel 1 of the code's own says "now the end"."""
+    code, end, loud = model.config.first_code_token + 16, 256, 1000.0
+    table, head = model.get_input_embeddings().weight, model.language.lm_head.weight
+    table[:, 0] += loud
+    model.image_to_text[2].bias[0] += loud
+    table[code, :2] = torch.tensor([0.0, loud])
+    model.language.model.norm.weight.fill_(1.0)
+    head.zero_()
+    head[code, 0] = head[end, 1] = 1.0
 
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -101,7 +120,9 @@ def vision_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def save_trained(path: Path, state: dict[str, Tensor], steps: int) -> None:
     """As the authors' trainer saves."""
-    torch.save({"model": state, "steps": steps, "args": argparse.Namespace(lr=1e-4, name="run", betas=(0.9, 0.99))}, path)
+    torch.save(
+        {"model": state, "steps": steps, "args": argparse.Namespace(lr=1e-4, name="run", betas=(0.9, 0.99))}, path
+    )
 
 
 def save_clip(path: Path, visual: dict[str, Tensor]) -> None:
@@ -175,9 +196,9 @@ def official_json(config) -> dict:
         "max_position_embeddings": 40960, "sliding_window": None, "use_sliding_window": False, "max_window_layers": 36,
         "use_cache": False, "torch_dtype": "bfloat16", "transformers_version": "4.52.4",
         "mm_hidden_size": config.vision_config.hidden_size, "mm_projector_type": "mlp2x_gelu",
-        "mm_vision_select_layer": config.vision_layer, "mm_vision_select_feature": "patch", "mm_vision_vq_type": "RegTok",
-        "use_sep_proj": False, "mm_patch_merge_type": "flat", "image_aspect_ratio": "square",
-        "tokenizer_model_max_length": 2048, "tokenizer_padding_side": "right",
+        "mm_vision_select_layer": config.vision_layer, "mm_vision_select_feature": "patch",
+        "mm_vision_vq_type": "RegTok", "use_sep_proj": False, "mm_patch_merge_type": "flat",
+        "image_aspect_ratio": "square", "tokenizer_model_max_length": 2048, "tokenizer_padding_side": "right",
     }  # fmt: skip
 
 

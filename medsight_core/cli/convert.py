@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,17 +52,14 @@ def convert(
         raise InputError("There is no --out: give the folder to write, or --dry-run to check only.")
     if dtype not in DTYPES:
         raise InputError(f"The precision {dtype!r} does not exist: use {' or '.join(DTYPES)}.")
-    from transformers.utils.logging import set_verbosity_error
-
     from medsight_core.model.checkpoints import read_json
     from medsight_core.model.official_sources import Sources, prepare
 
-    set_verbosity_error()  # it warns that it does not know the authors' model type
     sources = Sources(llm, perceiver, vision, codebook, tokenizer)
     overrides = {} if size_overrides is None else read_json(size_overrides)
     prepared = prepare(sources, vision_layer, code_state, overrides)
     if out is None or dry_run:
-        console.print(fates(prepared.conversion))
+        console.print(*fates(prepared.conversion), sep="\n\n")
         prepared.conversion.check()
         console.print(summary(prepared))
     else:
@@ -71,23 +70,24 @@ def convert(
         console.print(note, markup=False, soft_wrap=True)
 
 
-def fates(conversion: Conversion) -> Table:
-    """What becomes of every tensor; layers, and weight and bias, share a row."""
-    rows: dict[tuple[str, str, str, str], int] = {}
-    for mapped in conversion.mapped:
-        ours = " ".join(dict.fromkeys(_pattern(name) for name in mapped.ours))
-        _count(rows, ("mapped", mapped.file.name, _pattern(mapped.key), ours))
-    for dropped in conversion.dropped:
-        _count(rows, ("dropped", dropped.file.name, _pattern(dropped.key), dropped.reason))
-    for fault in conversion.faults:
-        _count(rows, (fault.kind, fault.file.name, fault.key, fault.why))
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("", "file", "official name", "becomes, or why not", "tensors"):
-        table.add_column(heading, justify="right" if heading == "tensors" else "left", overflow="fold")
-    styles = {"mapped": "", "dropped": "dim"}
-    for row, count in rows.items():
-        table.add_row(*row, str(count), style=styles.get(row[0], "red"))
-    return table
+def fates(conversion: Conversion) -> Iterator[Table]:
+    """What becomes of every tensor, a table for each source; layers, and weight and bias, share a row."""
+    for source in dict.fromkeys([one.source for one in conversion.mapped] + [one.source for one in conversion.dropped]):
+        rows: Counter[tuple[str, str, str]] = Counter()
+        for mapped in (one for one in conversion.mapped if one.source == source):
+            ours = " ".join(dict.fromkeys(_pattern(name) for name in mapped.ours))
+            rows["mapped", _pattern(mapped.key), ours] += 1
+        for dropped in (one for one in conversion.dropped if one.source == source):
+            rows["dropped", _pattern(dropped.key), dropped.reason] += 1
+        table = _table(source.name, "", "official name", "becomes, or why not", "tensors")
+        for row, count in rows.items():
+            table.add_row(*row, str(count), style="dim" if row[0] == "dropped" else "")
+        yield table
+    if conversion.faults:
+        table = _table("What is wrong", "", "official name", "what", "file", style="red")
+        for fault in conversion.faults:
+            table.add_row(fault.kind, fault.key, fault.why, fault.file.name)
+        yield table
 
 
 def summary(prepared: Prepared) -> str:
@@ -116,5 +116,8 @@ def _pattern(name: str) -> str:
     return re.sub(r"\.(weight|bias)$|_(weight|bias)$", "", name)
 
 
-def _count(rows: dict[tuple[str, str, str, str], int], row: tuple[str, str, str, str]) -> None:
-    rows[row] = rows.get(row, 0) + 1
+def _table(title: str, *headings: str, style: str = "") -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim", style=style)
+    for heading in headings:
+        table.add_column(heading, overflow="fold", justify="right" if heading == "tensors" else "left")
+    return table

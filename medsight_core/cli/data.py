@@ -11,6 +11,7 @@ from rich.table import Table
 
 from medsight_core.cli.converse import converse
 from medsight_core.cli.failures import guarded
+from medsight_core.cli.label_codes import label_codes
 from medsight_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -116,3 +117,4 @@ def _figures(report: Report) -> list[tuple[str, str]]:
 
 # Commands of this group in files of their own are registered below, one line each.
 app.command()(converse)
+app.command()(label_codes)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 console = Console(highlight=False)
 
+UNSEEN_SEED = 2_000_000_011  # of volumes; the slices' seeds are far from it
+
 PresetOption = Annotated[str, typer.Option(help="'paper' for the paper's numbers, 'smoke' for minutes on two cores.")]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints, figures and the model.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
@@ -56,8 +58,8 @@ def _stage(name: str, number: int, what: str) -> None:
             typer.Option("--set", help="Any other setting of the recipe or the task, such as no_object_weight=0.2."),
         ] = None,
         fsdp: Annotated[
-            Path | None, typer.Option(help="JSON file of an FSDP configuration, for models that fit no single GPU.")
-        ] = None,
+            bool, typer.Option("--fsdp", help="Spread the model over torchrun's processes: for one that fits no GPU.")
+        ] = False,
     ) -> None:
         from medsight_core.training.run import StageRun, run_stage
         from medsight_core.training.stages import find_stage
@@ -66,7 +68,7 @@ def _stage(name: str, number: int, what: str) -> None:
         given = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
         changes = {key: str(value) for key, value in given.items() if value is not None} | _pairs(change or [])
         recipe, options = _settings(stage, preset, official, changes)
-        run = StageRun(stage, model, data, out, recipe, options, official, _json(fsdp), root)
+        run = StageRun(stage, model, data, out, recipe, options, official, fsdp, root)
         with _bar() as show:
             report = run_stage(
                 run, resume, lambda done, count, last: show(f"Stage {number}, {name}", done / count, last)
@@ -110,17 +112,27 @@ def all_stages(
 
 
 def generate(folder: Path, seed: int, images: int = 1200) -> tuple[Path, Path, Path]:
-    """Phantom images, questions about them and a random small model: all that the smoke preset begins with."""
+    """Phantom images, questions about them and a random small model: all that the smoke preset begins with.
+
+    Two phantom volumes, which no training sees, lie beside them to ask the result about.
+    """
+    import nibabel
+    import numpy as np
+
     from medsight_core.data.records import Conversations
     from medsight_core.training.fresh import write_fresh_model
     from medsight_core.training.presets import smoke_config
     from medsight_core.training.vocabulary import texts_of
-    from sample_data.phantom import write_descriptions, write_phantoms
+    from sample_data.phantom import phantom_volume, write_descriptions, write_phantoms
 
     meta, descriptions, model = folder / "meta.json", folder / "descriptions.json", folder / "model"
     if not model.is_dir():
         write_phantoms(folder, images, smoke_config(0, 0).vision_config.image_size, seed)
         write_descriptions(meta, descriptions, seed)
+        for kind in ("abdomen", "brain"):
+            volume, _ = phantom_volume(kind, UNSEEN_SEED)
+            to_ras = np.diag((-1.0, -1.0, 1.0, 1.0)) @ volume.affine
+            nibabel.save(nibabel.Nifti1Image(volume.voxels, to_ras), folder / f"{kind}.nii.gz")
         write_fresh_model(model, smoke_config, texts_of(meta, Conversations(descriptions), seed), seed)
     return model, meta, descriptions
 
@@ -142,17 +154,6 @@ def _pairs(texts: list[str]) -> dict[str, str]:
         if not (name and equals and value):
             raise InputError(f"--set {text!r} is not of the form name=value.")
     return {name: value for name, _, value in pairs}
-
-
-def _json(path: Path | None) -> Any:
-    if path is None:
-        return None
-    import json
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"'{path}' is no readable JSON file: give an FSDP configuration.") from error
 
 
 @contextmanager

@@ -43,9 +43,7 @@ def _either(*stems: str) -> tuple[str, ...]:
 
 
 BENCHMARKS = {
-    "diagseg": Benchmark(
-        "DiagSeg", _either("diagseg"), outlines.diagseg, more=f"{outlines.DIAGSEG_QUESTIONS}.json*"
-    ),
+    "diagseg": Benchmark("DiagSeg", _either("diagseg"), outlines.diagseg, more=f"{outlines.DIAGSEG_QUESTIONS}.json*"),
     "mecovqa-g": Benchmark("MeCoVQA-G", _either("MeCoVQA_Grounding_test"), outlines.mecovqa_g),
     "vqa-rad": Benchmark("VQA-RAD", ("VQA_RAD Dataset Public.json",), questions.vqa_rad, group="organ"),
     "slake": Benchmark("SLAKE", ("test.json",), questions.slake),

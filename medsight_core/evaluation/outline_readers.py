@@ -100,7 +100,9 @@ def _diagseg_masks(record: Record) -> tuple[tuple[Path, ...], ...]:
     try:
         files = {number: str(path) for number, path in record.sequence("masks")}
     except (TypeError, ValueError) as error:
-        raise InputError(f"its masks are {record.fields['masks']!r} where pairs of id and path are expected.") from error
+        raise InputError(
+            f"its masks are {record.fields['masks']!r} where pairs of id and path are expected."
+        ) from error
     groups = [group if isinstance(group, list) else [group] for group in record.sequence("mask_ids")]
     for number in (number for group in groups for number in group):
         if number not in files:

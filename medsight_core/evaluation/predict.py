@@ -73,15 +73,16 @@ class Predictor:
         self.model, self.processor, self.options = model.eval(), processor, options
         self.fingerprint = model_fingerprint
 
+    def check(self, case: Case) -> None:
+        """Raises InputError for a question that is too long, or that has masks and not exactly one picture."""
+        if case.masks and len(case.images) != 1:
+            raise InputError(f"it has masks and {len(case.images)} pictures where one is expected.")
+        if self._room(self._ids(case.prompt, len(case.images)), len(case.images)) < LEAST_ROOM:
+            raise TooLargeError("its question is too long for this model.")
+
     @torch.inference_mode()
     def predict(self, cases: Sequence[Case], pictures: Sequence[Sequence[Image.Image]]) -> list[Prediction]:
-        """The replies to a batch of cases with their pictures.
-
-        Raises InputError for a question that is too long, or that has masks and not exactly one picture.
-        """
-        for case, images in zip(cases, pictures):
-            if case.masks and len(images) != 1:
-                raise InputError(f"Case {case.id!r} has {len(images)} pictures and masks: outline on one picture.")
+        """The replies to a batch of cases that pass `check`, with their pictures."""
         features = self._see([picture for images in pictures for picture in images])
         starts = np.cumsum([0, *(len(images) for images in pictures)]).tolist()
         own = [_part(features, list(range(start, stop))) for start, stop in zip(starts, starts[1:])]
@@ -119,12 +120,8 @@ class Predictor:
             same[case.prompt, len(features.patches)].append(index)
         replies: dict[int, _Reply] = {}
         for (prompt, count), places in same.items():
-            ids = self.processor.prompt_ids(prompt, num_images=count)
-            room = self.model.config.text_config.max_position_embeddings - len(ids)
-            room -= self.model.config.num_image_tokens * count
-            if room < LEAST_ROOM:
-                raise TooLargeError(f"The question of case {cases[places[0]].id!r} is too long for this model.")
-            wanted = min(self.options.max_new_tokens or self.model.config.max_new_tokens, room)
+            ids = self._ids(prompt, count)
+            wanted = min(self.options.max_new_tokens or self.model.config.max_new_tokens, self._room(ids, count))
             settings = {"max_new_tokens": wanted, "repetition_penalty": self.options.repetition_penalty}
             if count > 1:
                 replies |= {index: self._about_several(ids, own[index], settings) for index in places}
@@ -137,6 +134,14 @@ class Predictor:
                 codes = tuple(span.code for span in spans[: len(generation.code_states)])
                 replies[index] = _Reply(text, codes, generation.code_states)
         return [replies[index] for index in range(len(cases))]
+
+    def _ids(self, prompt: str, pictures: int) -> list[int]:
+        return self.processor.prompt_ids(prompt, num_images=pictures)
+
+    def _room(self, ids: Sequence[int], pictures: int) -> int:
+        """How many tokens a reply to this prompt may have."""
+        config = self.model.config
+        return int(config.text_config.max_position_embeddings - len(ids) - config.num_image_tokens * pictures)
 
     def _about_several(self, ids: Sequence[int], features: ImageFeatures, settings: dict[str, Any]) -> _Reply:
         """The reply to a question about several pictures, which is text only; codes are not decoded."""

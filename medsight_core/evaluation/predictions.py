@@ -52,6 +52,7 @@ class PredictionStore:
         self.file, self._maps = folder / "predictions.jsonl", folder / "maps"
         self._maps.mkdir(parents=True, exist_ok=True)
         self._lines: list[dict[str, Any]] = []
+        self._newest: dict[tuple[str, str], dict[str, Any]] = {}
         if self.file.exists():
             self._read()
 
@@ -81,7 +82,7 @@ class PredictionStore:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self._lines.append(line)
+        self._keep(line)
 
     def sort(self, ids: Iterable[str]) -> None:
         """Put the lines of these cases first, in this order; scores by line number rely on it."""
@@ -93,12 +94,12 @@ class PredictionStore:
 
     def in_file_order(self, keys: Mapping[str, str]) -> list[Prediction]:
         """The replies with the keys given for their cases, the last one of each, in the file's order, without maps."""
-        last = {line["id"]: line for line in self._lines if keys.get(line["id"]) == line["key"]}
-        return [self._prediction(line) for line in self._lines if last.get(line["id"]) is line]
+        wanted = [line for line in self._lines if keys.get(line["id"]) == line["key"]]
+        return [self._prediction(line) for line in wanted if self._newest[line["id"], line["key"]] is line]
 
     def with_maps(self, prediction: Prediction) -> Prediction:
         """The reply with its maps. Raises InputError when their file is gone."""
-        line = next(line for line in self._lines if (line["id"], line["key"]) == (prediction.id, prediction.key))
+        line = self._newest[prediction.id, prediction.key]
         if not line["arrays"]:
             return prediction
         path = self._maps_of(prediction.id, prediction.key)
@@ -124,7 +125,11 @@ class PredictionStore:
                 raise InputError(
                     f"Line {number + 1} of '{self.file}' is not a prediction: delete the file, or give another --out."
                 ) from error
-            self._lines.append(parsed)
+            self._keep(parsed)
+
+    def _keep(self, line: dict[str, Any]) -> None:
+        self._lines.append(line)
+        self._newest[line["id"], line["key"]] = line
 
     def _prediction(self, line: dict[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> Prediction:
         arrays = arrays or {}

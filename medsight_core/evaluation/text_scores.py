@@ -18,18 +18,16 @@ from collections.abc import Sequence
 
 from medsight_core.data.records import CODE
 
-_NUMBERS = "zero one two three four five six seven eight nine ten".split()
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DIGITS = {"none": "0", **{word: str(number) for number, word in enumerate(_NUMBERS)}}
 _ARTICLES = ("a", "an", "the")
-_CONTRACTIONS = {
-    word.replace("'", ""): word
-    for word in (
-        "ain't aren't can't couldn't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't needn't "
-        "shan't shouldn't wasn't weren't won't wouldn't could've might've must've should've would've "
-        "he's how's i'm i've it'd it'll let's she's somebody's someone's something's that's there's they'd they'll "
-        "they're they've we've what's where's who's who've why's y'all you'd you'll you're you've"
-    ).split()
-}
+_WITH_APOSTROPHE = (
+    "ain't aren't can't couldn't didn't doesn't don't hadn't hasn't haven't isn't mightn't mustn't needn't shan't "
+    "shouldn't wasn't weren't won't wouldn't could've might've must've should've would've he's how's i'm i've it'd "
+    "it'll let's she's somebody's someone's something's that's there's they'd they'll they're they've we've what's "
+    "where's who's who've why's y'all you'd you'll you're you've"
+)
+_CONTRACTIONS = {word.replace("'", ""): word for word in _WITH_APOSTROPHE.split()}
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _THOUSANDS = re.compile(r"\d,\d")
 _FULL_STOP = re.compile(r"\.(?!\d)")
@@ -72,7 +70,12 @@ def official_overlap(reply: str, answer: str) -> dict[str, float]:
         return {"recall": 0.0, "precision": 0.0, "f1": 0.0, "exact": 0.0}
     precision, recall = hits / (hits + extra), hits / (hits + missed)
     exact = sum(word in said for word in wanted) / (hits + extra)
-    return {"recall": recall, "precision": precision, "f1": 2 * precision * recall / (precision + recall), "exact": exact}
+    return {
+        "recall": recall,
+        "precision": precision,
+        "f1": 2 * precision * recall / (precision + recall),
+        "exact": exact,
+    }
 
 
 def official_choice(reply: str, answer: str, choices: Sequence[str]) -> float:

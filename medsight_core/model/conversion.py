@@ -27,19 +27,21 @@ class Part:
     """Our tensors that come from one checkpoint.
 
     recipes: by our name. drops: reasons by pattern of an official name.
+    official: whether the tensors are the authors'; new ones fit by themselves, and nobody needs to be told of each.
     """
 
     checkpoint: Checkpoint
     recipes: Mapping[str, Recipe]
     drops: Mapping[str, str] = field(default_factory=dict)
+    official: bool = True
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """An official tensor that is used, and what it becomes (a part of)."""
+    """An official tensor that is used, and what it becomes (a part of). source: the file or folder it is in."""
 
     key: str
-    file: Path
+    source: Path
     shape: Shape
     ours: tuple[str, ...]
 
@@ -49,7 +51,7 @@ class Dropped:
     """An official tensor that is left out on purpose."""
 
     key: str
-    file: Path
+    source: Path
     reason: str
 
 
@@ -93,7 +95,8 @@ class Conversion:
         if unmade := self.shapes.keys() ^ self._origin.keys():
             raise ValueError(f"No recipe, or no place, for {sorted(unmade)[0]}.")
         for part in parts:
-            self._judge(part)
+            if part.official:
+                self._judge(part)
         # What is missing comes first: a size that it would have told may make the shapes of others look wrong.
         self.faults.sort(key=lambda fault: KINDS.index(fault.kind))
 
@@ -125,7 +128,7 @@ class Conversion:
             if reason is None:
                 unknown.append(key)
             else:
-                self.dropped.append(Dropped(key, checkpoint.files[key], reason))
+                self.dropped.append(Dropped(key, checkpoint.path, reason))
         self.faults += [_unexpected(key, checkpoint, users) for key in unknown]
         for key, ours in users.items():
             if key not in found:
@@ -135,7 +138,7 @@ class Conversion:
             needs = recipe.needs(self.shapes[ours[0]], tuple(found.get(source, ()) for source in recipe.sources))
             needed = needs[recipe.sources.index(key)]
             if found[key] == needed:
-                self.mapped.append(Mapped(key, checkpoint.files[key], needed, ours))
+                self.mapped.append(Mapped(key, checkpoint.path, needed, ours))
             else:
                 self.faults.append(_misshapen(key, checkpoint, needed))
 

@@ -32,7 +32,6 @@ from medsight_core.model.recipes import Copy, Recipe, Shape
 
 OVERRIDABLE = ("vision_config", "perceiver_config", "codebook_config", "text_config")
 CODEBOOK_SEED = 0
-NEW = Path("(initialised)")  # stands where the tensors of a codebook that nobody gave come from
 
 NO_CODEBOOK = (
     "No stage-2 checkpoint was given, so the codebook holds initial values: answering does not use it, naming the "
@@ -170,9 +169,7 @@ def _parts(
 
     layers, stages = config.vision_config.num_hidden_layers, config.perceiver_config.num_stages
     place(tower, names.tower_recipes(layers, tower.prefix), names.TOWER_DROPS, names.TOWER_GIVEN)
-    place(
-        perceiver, names.perceiver_recipes(stages, perceiver.prefix), names.PERCEIVER_DROPS, names.PERCEIVER_GIVEN
-    )
+    place(perceiver, names.perceiver_recipes(stages, perceiver.prefix), names.PERCEIVER_DROPS, names.PERCEIVER_GIVEN)
     return parts
 
 
@@ -184,7 +181,7 @@ def _codebook_parts(config: MedSightConfig, codebook: Checkpoint | None) -> list
             new = Codebook(config.codebook_config, width, config.perceiver_config.num_classes)
         tensors = {f"codebook.{name}": tensor for name, tensor in new.state_dict().items()}
         recipes: dict[str, Recipe] = {name: Copy(name) for name in tensors}
-        parts = [Part(Checkpoint.of_tensors(NEW, tensors), recipes)]
+        parts = [Part(Checkpoint.of_tensors(Path(), tensors), recipes, official=False)]
         return parts if codebook is None else [*parts, _projected(config, codebook)]
     return [Part(codebook, names.codebook_recipes(config.codebook_config.num_modalities), names.CODEBOOK_DROPS)]
 
@@ -206,7 +203,10 @@ def _processor(folder: Path, config: MedSightConfig) -> MedSightProcessor:
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}: give the tokenizer's with --tokenizer.")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        # With our configuration, because it cannot make sense of the config.json that lies there.
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(folder), config=config.text_config, local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # whatever the tokenizers' parsers raise on a damaged file
         raise ModelError(f"No usable tokenizer in {folder}: give its folder with --tokenizer.") from error
     tokens, vocabulary = config.codebook_config.code_tokens, config.text_config.vocab_size

@@ -1,6 +1,7 @@
 """Stages 3 to 5: conversations about images, with the masks of the region codes in them (model-spec sections 4 and 5).
 
-Batches may be ragged in every way: turns, images, codes. Codes of one reply are decoded together, as at inference.
+Batches may be ragged in every way: turns, images, codes. The codes of a conversation are decoded together, those of all
+its replies, as the authors train; or one by one where the model's configuration says so.
 """
 
 from __future__ import annotations
@@ -147,13 +148,16 @@ class ConversationTask(Task):
         assert patches is not None  # noqa: S101 - records with codes have an image
         model = self.model
         where = model.is_code(batch["input_ids"])  # (B, T)
-        rows = where.any(1)
-        counts = where.sum(1)[rows]
+        first_image = batch["image_counts"].cumsum(0) - batch["image_counts"]
         shift = 0 if model.config.code_state == "own" else 1
         states = hidden[torch.roll(where, -shift, 1)]  # (K, H), row by row
+        if not model.config.decode_jointly:
+            owners = first_image[where.nonzero()[:, 0]]
+            return model.perceiver(patches[owners], model.text_to_image(states)[:, None]).masks[:, 0]
+        rows = where.any(1)
+        counts = where.sum(1)[rows]
         taken = torch.arange(int(counts.max()), device=hidden.device) < counts[:, None]  # (R, n)
         queries = states.new_zeros(*taken.shape, states.shape[-1]).masked_scatter(taken[..., None], states)
-        first_image = batch["image_counts"].cumsum(0) - batch["image_counts"]
         grid = patches[first_image[rows]]
         return model.perceiver(grid, model.text_to_image(queries), padding=~taken).masks[taken]
 

@@ -49,7 +49,9 @@ def mask_tensor(paths: Sequence[Path], size: int | None, antialias: bool) -> Ten
     if size is None or size == short:
         return visible.float()
     maps = visible.float()[None, None]
-    return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)[0, 0]
+    if antialias and size < short:
+        return F.adaptive_avg_pool2d(maps, size)[0, 0]
+    return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False)[0, 0]
 
 
 class RegionDataset(Dataset):

@@ -15,14 +15,15 @@ def pair_costs(mask_logits: Tensor, class_logits: Tensor, masks: Tensor, classes
 
     mask_logits: (N, h, w), resized to the targets. class_logits: (N, C + 1). masks: (G, H, W), 0..1. classes: (G,).
     """
-    logits = resize(mask_logits.float(), masks.shape[-2:]).flatten(1)  # (N, H*W)
-    targets = masks.flatten(1).to(logits.dtype)  # (G, H*W)
-    probability = logits.sigmoid()
-    overlap = targets @ probability.T
-    dice = 1 - (2 * overlap + DICE_SMOOTH) / (targets.sum(1)[:, None] + probability.sum(1) + DICE_SMOOTH)
-    # Cross entropy of every pair as two products: softplus(x) - t x, summed over the pixels.
-    entropy = (F.softplus(logits).sum(1) - targets @ logits.T) / logits.shape[1]
-    return dice + entropy - class_logits.float().softmax(dim=-1)[:, classes].T
+    with torch.autocast(masks.device.type, enabled=False):  # rounded products would match other pairs
+        logits = resize(mask_logits.float(), masks.shape[-2:]).flatten(1)  # (N, H*W)
+        targets = masks.flatten(1).to(logits.dtype)  # (G, H*W)
+        probability = logits.sigmoid()
+        overlap = targets @ probability.T
+        dice = 1 - (2 * overlap + DICE_SMOOTH) / (targets.sum(1)[:, None] + probability.sum(1) + DICE_SMOOTH)
+        # Cross entropy of every pair as two products: softplus(x) - t x, summed over the pixels.
+        entropy = (F.softplus(logits).sum(1) - targets @ logits.T) / logits.shape[1]
+        return dice + entropy - class_logits.float().softmax(dim=-1)[:, classes].T
 
 
 @torch.no_grad()

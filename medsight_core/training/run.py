@@ -32,6 +32,7 @@ from medsight_core.training.datasets import (
     collate_regions,
 )
 from medsight_core.training.recipe import Recipe
+from medsight_core.training.sharding import assemble, join_processes
 from medsight_core.training.stages import REGIONS, Stage
 from medsight_core.training.trainer import Progress, StageTrainer, last_whole_checkpoint
 
@@ -44,7 +45,7 @@ class StageRun:
 
     model: folder to start from. data: meta JSON of BiomedParse folders, or a file of conversations.
     folder: of this run. options: of the stage's task. official: labels, slots and masks as the authors train.
-    fsdp: transformers' fsdp_config, for models that fit no single device.
+    fsdp: spread the model over the processes, for models that fit no single device.
     root: folder that file names in conversations start from; the file's own when None.
     """
 
@@ -55,7 +56,7 @@ class StageRun:
     recipe: Recipe
     options: Mapping[str, Any] = field(default_factory=dict)
     official: bool = False
-    fsdp: Mapping[str, Any] | None = None
+    fsdp: bool = False
     root: Path | None = None
 
 
@@ -70,6 +71,10 @@ def run_stage(run: StageRun, resume: bool = False, progress: Progress | None = N
         return json.loads(figures.read_text())
     if not resume and (finished.exists() or last_whole_checkpoint(run.folder)):
         raise InputError(f"'{run.folder}' holds an earlier run: give another folder, or --resume to go on with it.")
+    if run.fsdp:
+        if run.stage.data == REGIONS:
+            raise InputError(f"The stage {run.stage.name} trains no language model: leave out --fsdp.")
+        join_processes()
     set_seed(run.recipe.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     model, processor = load_model(run.model)
@@ -82,21 +87,28 @@ def run_stage(run: StageRun, resume: bool = False, progress: Progress | None = N
     task = run.stage.build(model, run.options)
     checkpoint = last_whole_checkpoint(run.folder) if resume else None
     task.start()
-    trainer = StageTrainer(task, run.recipe, run.folder, train, held_out, collate, progress, run.fsdp)
-    report: dict[str, Any] = json.loads(figures.read_text()) if checkpoint else {"start": trainer.measure()}
+    report: dict[str, Any] = json.loads(figures.read_text()) if checkpoint else {}
     report |= {"stage": run.stage.name, "metric": run.stage.metric, "samples": len(train)}  # type: ignore[arg-type]
     report |= {"recipe": asdict(run.recipe), "options": dict(run.options), "official": run.official}
-    main = trainer.is_world_process_zero()
-    if main:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        _write(figures, report)
+
+    def begin() -> None:
+        if checkpoint is None:
+            report["start"] = trainer.measure()
+        if trainer.is_world_process_zero():
+            run.folder.mkdir(parents=True, exist_ok=True)
+            _write(figures, report)
+
+    trainer = StageTrainer(task, run.recipe, run.folder, train, held_out, collate, begin, progress, run.fsdp)
     begun = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     report |= {"end": trainer.measure(), "steps": trainer.state.global_step}
     report["seconds"] = report.get("seconds", 0.0) + round(time.monotonic() - begun, 1)
-    trained = trainer.task
-    trained.finish()
-    if main:
+    weights = trainer.accelerator.get_state_dict(trainer.model) if run.fsdp else {}  # the first process gets them all
+    if trainer.is_world_process_zero():
+        trained = trainer.task
+        if run.fsdp:
+            trained = assemble(lambda whole: run.stage.build(whole, run.options), model.config, weights)
+        trained.finish()
         _write(figures, report)
         save_model(trained.model, processor, finished)
     trainer.accelerator.wait_for_everyone()

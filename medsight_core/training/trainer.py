@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from medsight_core.training.recipe import Recipe
+from medsight_core.training.sharding import keep_precise, sharding_of
 from medsight_core.training.task import Task, freeze_all_but
 
 _WHOLE = "whole"  # marker file of a finished checkpoint
@@ -24,7 +26,11 @@ Progress = Callable[[int, int, Mapping[str, float]], None]  # step, steps in all
 
 
 class StageTrainer(Trainer):
-    """Trains a `Task` by a `Recipe`; figures of loss terms go to TensorBoard beside the loss."""
+    """Trains a `Task` by a `Recipe`; figures of loss terms go to TensorBoard beside the loss.
+
+    begin: called when the model is where it will be trained, before the first step.
+    fsdp: spread the model over the processes, which `join_processes` has brought together.
+    """
 
     def __init__(
         self,
@@ -34,8 +40,9 @@ class StageTrainer(Trainer):
         train: Dataset,
         held_out: Dataset,
         collate: Callable,
+        begin: Callable[[], None],
         progress: Progress | None = None,
-        fsdp: Mapping[str, Any] | None = None,
+        fsdp: bool = False,
     ) -> None:
         self.recipe, self.held_out = recipe, held_out
         self._terms: dict[str, list[Tensor]] = {}
@@ -43,10 +50,10 @@ class StageTrainer(Trainer):
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
         super().__init__(
             model=task,
-            args=_arguments(recipe, folder, fsdp),
+            args=_arguments(recipe, folder, sharding_of(task.model, recipe.checkpointing) if fsdp else None),
             train_dataset=train,
             data_collator=collate,
-            callbacks=[_AfterStep(task), _MarkWhole(), *([_Report(progress)] if progress else [])],
+            callbacks=[_Begin(begin), _AfterStep(task), _MarkWhole(), *([_Report(progress)] if progress else [])],
         )
         self.remove_callback(PrinterCallback)  # figures are shown by `progress` and kept for TensorBoard
         self.model_accepts_loss_kwargs = True  # compute_loss divides by the totals of the whole step
@@ -63,7 +70,8 @@ class StageTrainer(Trainer):
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator)]
         if not batches:
             return batches, None
-        counts = torch.tensor([self.task.count(batch) for batch in batches], dtype=torch.float64).sum(0)
+        # Whole numbers: sharded models round all other inputs to their precision.
+        counts = torch.tensor([self.task.count(batch) for batch in batches], dtype=torch.int64).sum(0)
         return batches, self.accelerator.reduce(counts.to(device), reduction="sum")
 
     def compute_loss(
@@ -135,6 +143,16 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
+class _Begin(TrainerCallback):
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self.begin = begin
+
+    def on_train_begin(self, args: TrainingArguments, *others: Any, model: Any = None, **kwargs: Any) -> None:
+        if args.fsdp:
+            model.set_reduce_scatter_unused_params(True)  # a process's batch may hold no image and no code
+        self.begin()
+
+
 class _AfterStep(TrainerCallback):
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -145,6 +163,7 @@ class _AfterStep(TrainerCallback):
 
 class _MarkWhole(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
+        PartialState().wait_for_everyone()  # each process writes its own part
         if state.is_world_process_zero:
             (Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / _WHOLE).touch()
 
@@ -158,11 +177,11 @@ class _Report(TrainerCallback):
         self.progress(state.global_step, state.max_steps, last)
 
 
-def _arguments(recipe: Recipe, folder: Path, fsdp: Mapping[str, Any] | None) -> TrainingArguments:
+def _arguments(recipe: Recipe, folder: Path, sharding: Mapping[str, Any] | None) -> TrainingArguments:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     micro_batch = max(1, recipe.batch // (recipe.accumulation * processes))
-    sharding: dict[str, Any] = {"fsdp": True, "fsdp_config": dict(fsdp)} if fsdp else {}
-    return TrainingArguments(
+    checkpointing = recipe.checkpointing and sharding is None  # sharded models bring their own
+    arguments = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         per_device_train_batch_size=micro_batch,
         per_device_eval_batch_size=micro_batch,
@@ -171,8 +190,8 @@ def _arguments(recipe: Recipe, folder: Path, fsdp: Mapping[str, Any] | None) -> 
         max_steps=recipe.steps or -1,
         max_grad_norm=recipe.clip,
         bf16=recipe.precision == "bf16",
-        activation_checkpointing=recipe.checkpointing,
-        activation_checkpointing_kwargs={"use_reentrant": False} if recipe.checkpointing else None,
+        activation_checkpointing=checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False} if checkpointing else None,
         seed=recipe.seed,
         data_seed=recipe.seed,
         dataloader_num_workers=recipe.workers,
@@ -187,5 +206,9 @@ def _arguments(recipe: Recipe, folder: Path, fsdp: Mapping[str, Any] | None) -> 
         average_tokens_across_devices=False,
         ddp_find_unused_parameters=processes > 1,  # a process's batch may hold no code
         use_cpu=not torch.cuda.is_available(),
-        **sharding,
+        fsdp=sharding is not None,
+        fsdp_config=dict(sharding or {}),
     )
+    if sharding is not None:
+        keep_precise(arguments)
+    return arguments

@@ -20,7 +20,10 @@ from typer.testing import CliRunner
 from medsight_core.cli import app as whole_app
 from medsight_core.cli import convert as module
 from medsight_core.cli import failures
+from medsight_core.client import MedSightClient
 from medsight_core.model.loading import load_model
+from medsight_core.server.running import running_server
+from medsight_core.server.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "official-weights.md").read_text(encoding="utf-8")
@@ -65,7 +68,7 @@ def test_convert(convert, official, sizes, tmp_path):
     result = convert(*official.options(), *sizes, "--out", tmp_path / "out", "--dtype", "float32", "--vision-layer", -2)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
-        "220 tensors mapped, 4 dropped; the model has 178,231 parameters.",
+        "220 tensors mapped, 4 dropped; the model has 196,532 parameters.",
         "Vision layer -2, code state own, licence not stated by the authors.",
         f"The model is in {tmp_path / 'out'}/",
     ]
@@ -78,6 +81,7 @@ def test_convert(convert, official, sizes, tmp_path):
 def test_bfloat16_is_the_default_and_the_note_about_the_codebook_is_shown(convert, official, sizes, tmp_path):
     result = convert(*official.options(codebook=None), *sizes, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("180 tensors mapped, 4 dropped; ")
     assert "No stage-2 checkpoint was given, so the codebook holds initial values" in result.stdout
     assert {t.dtype for t in load_file(tmp_path / "out" / "model.safetensors").values()} == {torch.bfloat16}
 
@@ -88,16 +92,15 @@ def test_a_dry_run_shows_every_tensor_and_writes_nothing(convert, official, size
     assert result.exit_code == 0, result.output
     assert sorted(tmp_path.rglob("*")) == before
     table = rows(result)
-    tower = "unimed_clip_vit_l14_base_text_encoder.pt"
     parts = " ".join(f"vision.encoder.layers.*.self_attn.{part}_proj" for part in "qkv")
-    assert ["mapped", tower, "visual.transformer.resblocks.*.attn.in_proj", parts, "4"] in table
-    assert ["mapped", "0035673.pt", "quantizer.codebooks.*.embedding", "codebook.tables", "18"] in table
-    assert [
-        "dropped", "0079280.pt", "region_perceiver.region_position_embed", "the authors' code never uses it", "1",
-    ] in table  # fmt: skip
+    assert ["mapped", "visual.transformer.resblocks.*.attn.in_proj", parts, "4"] in table
+    assert ["mapped", "quantizer.codebooks.*.embedding", "codebook.tables", "18"] in table
+    assert ["dropped", "region_perceiver.region_position_embed", "the authors' code never uses it", "1"] in table
+    for source in (official.llm, official.perceiver, official.vision, official.codebook):
+        assert [source.name] in table
     counts = {kind: sum(int(row[-1]) for row in table if row[0] == kind) for kind in ("mapped", "dropped")}
     assert counts == {"mapped": 220, "dropped": 4}
-    assert table[-2] == ["220 tensors mapped, 4 dropped; the model has 178,231 parameters."]
+    assert table[-2] == ["220 tensors mapped, 4 dropped; the model has 196,532 parameters."]
 
 
 def test_a_dry_run_reads_no_numbers(convert, official, sizes, monkeypatch):
@@ -122,14 +125,14 @@ def test_one_lost_tensor_is_refused_by_its_name(convert, official, sizes, tmp_pa
     result = convert(*official.options(), *sizes, "--out", tmp_path / "out", *(["--dry-run"] if dry_run else []))
     assert result.exit_code == 1
     assert result.stderr == (
-        f"{official.vision} lacks 'visual.transformer.resblocks.1.ln_2.bias' (the nearest name is 'visual.extra'): use the "
-        "authors' complete file. (2 tensors are wrong; --dry-run lists them all.)\n"
+        f"{official.vision} lacks 'visual.transformer.resblocks.1.ln_2.bias' (the nearest name is 'visual.extra'): use "
+        "the authors' complete file. (2 tensors are wrong; --dry-run lists them all.)\n"
     )
     assert not (tmp_path / "out").exists()
     if dry_run:
         file = official.vision.name
-        assert ["missing", file, "visual.transformer.resblocks.1.ln_2.bias", "it is needed", "1"] in rows(result)
-        assert ["unexpected", file, "visual.extra", "MedSIGHT does not know it", "1"] in rows(result)
+        assert ["missing", "visual.transformer.resblocks.1.ln_2.bias", "it is needed", file] in rows(result)
+        assert ["unexpected", "visual.extra", "MedSIGHT does not know it", file] in rows(result)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +158,7 @@ def test_options_that_do_not_fit(convert, official, sizes, options, sentence):
 def desk(tmp_path_factory):
     """A folder with the files that the document names."""
     root = tmp_path_factory.mktemp("desk")
-    write_official(root, **LIKE_THE_OFFICIAL)
+    write_official(root, talks=True, **LIKE_THE_OFFICIAL)
     write_official(root / "old", "paper-time", **LIKE_THE_OFFICIAL).llm.rename(root / "paper_time")
     voxels = np.random.default_rng(0).integers(-1000, 400, (40, 36, 30)).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(voxels, np.diag([-2.0, -2.0, 3.0, 1.0])), root / "abdomen.nii.gz")
@@ -172,6 +175,15 @@ def test_the_document_has_commands():
     ]  # fmt: skip
 
 
+def assert_serves(options):
+    """The command's own work, at a free port; the licence reaches whoever connects."""
+    settings = Settings(studies=Path(options["--studies"]), model=Path(options["--model"]), port=0)
+    settings.studies.mkdir()
+    with running_server(settings) as server, MedSightClient(server.address, server.token) as client:
+        model = client.info().model
+    assert (model.version, model.licence) == ("medsight_full_instruct", "not stated by the authors")
+
+
 @pytest.mark.slow
 def test_the_documented_commands_work(convert, desk, monkeypatch):
     monkeypatch.chdir(desk)
@@ -179,11 +191,13 @@ def test_the_documented_commands_work(convert, desk, monkeypatch):
     for command in COMMANDS:
         program, *arguments = shlex.split(command)
         if arguments[0] == "serve":
-            continue  # tests/server does
-        if program == "python":
+            assert_serves(dict(zip(arguments[1::2], arguments[2::2])))
+        elif program == "python":
             done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
-            assert [line.split()[0] for line in done.stdout.splitlines()] == ["layer", *["-1"] * 3, *["-2"] * 3]
+            lines = done.stdout.splitlines()
+            assert [line.split()[0] for line in lines] == ["layer", *["-1"] * 3, *["-2"] * 3]
+            assert sum(line.rstrip().endswith("[M0_16]") for line in lines) == 4
         elif arguments[0] == "convert":
             result = convert(*arguments[1:])
             assert result.exit_code == 0, result.output

@@ -194,7 +194,7 @@ def test_the_other_layouts_at_full_size(tmp_path, layout, count):
         sources = Sources(sources.llm, codebook=sources.codebook)
     conversion = prepare(sources).conversion
     assert conversion.faults == []
-    mine = [one for one in (*conversion.mapped, *conversion.dropped) if one.file.parent == sources.llm]
+    mine = [one for one in (*conversion.mapped, *conversion.dropped) if one.source == sources.llm]
     assert len(mine) == count
 
 

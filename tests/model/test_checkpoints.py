@@ -94,7 +94,9 @@ def test_a_folder_of_shards(tmp_path):
     save_shards(tmp_path, tensors, count=3)
     checkpoint = open_folder(tmp_path)
     assert checkpoint.shapes == {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    assert {path.name for path in checkpoint.files.values()} == {f"model-{n:05}-of-00003.safetensors" for n in (1, 2, 3)}
+    assert {path.name for path in checkpoint.files.values()} == {
+        f"model-{n:05}-of-00003.safetensors" for n in (1, 2, 3)
+    }
     assert all(torch.equal(checkpoint.read(name), tensor) for name, tensor in tensors.items())
 
 

@@ -49,8 +49,8 @@ def test_faults_come_in_the_order_of_what_may_have_caused_them():
     with pytest.raises(ModelError) as caught:
         conversion.check()
     assert str(caught.value) == (
-        "x.pt lacks 'gone' (the nearest name is 'extra'): use the authors' complete file. (3 tensors are wrong; --dry-run "
-        "lists them all.)"
+        "x.pt lacks 'gone' (the nearest name is 'extra'): use the authors' complete file. (3 tensors are wrong; "
+        "--dry-run lists them all.)"
     )
 
 

@@ -121,7 +121,7 @@ def test_a_projected_codebook_is_looked_at_and_left_out(official):
     ready = prepared(official, codebook=official.projected)
     assert_makes(ready, official.model, leave_out=["codebook."])
     assert ready.notes == (PROJECTED_ONLY,)
-    assert [one.key for one in ready.conversion.dropped if one.file == official.projected] == ["projected_codebook"]
+    assert [one.key for one in ready.conversion.dropped if one.source == official.projected] == ["projected_codebook"]
     torch.save(torch.zeros(576, 31), official.projected)
     assert refusal(ModelError, prepared, official, codebook=official.projected) == (
         f"The tensor in {official.projected} is (576, 31), a projected codebook is (576, 32): give another file."
@@ -157,7 +157,11 @@ def test_counters_and_duplicates_of_a_whole_stage_2_state_are_left_out(official)
     [
         ("perceiver", "region_perceiver.region_queries", "region_perceiver.bi_blocks.2.ff_region_norm.bias"),
         ("perceiver", "region_perceiver.conv_adapters.2.conv.bias", "region_perceiver.conv_adapters.1.conv.bias"),
-        ("perceiver", "region_perceiver.bi_blocks.2.ff_image.3.weight", "region_perceiver.bi_blocks.2.ff_image.1.weight"),
+        (
+            "perceiver",
+            "region_perceiver.bi_blocks.2.ff_image.3.weight",
+            "region_perceiver.bi_blocks.2.ff_image.1.weight",
+        ),
         ("perceiver", "region_perceiver.init_cross_attn.to_q.weight", "region_perceiver.init_cross_attn.to_kv.weight"),
         ("codebook", "quantizer.codebooks.0.embedding.weight", "quantizer.codebooks.10.embedding.weight"),
         ("codebook", "modality_predictor.bias", "modality_predictor.weight"),
@@ -170,15 +174,15 @@ def test_counters_and_duplicates_of_a_whole_stage_2_state_are_left_out(official)
 def test_a_missing_tensor_is_named(official, file, key, near):
     path = rewrite(official, file, lambda state: state.pop(key))
     sentence = refusal(ModelError, prepared(official).conversion.check)
-    assert sentence.startswith(
-        f"{path} lacks {key!r} (the nearest name is {near!r}): use the authors' complete file."
-    )
+    assert sentence.startswith(f"{path} lacks {key!r} (the nearest name is {near!r}): use the authors' complete file.")
 
 
 @pytest.mark.parametrize("key", ["visual.conv1.weight", "visual.positional_embedding", "visual.ln_post.bias"])
 def test_a_missing_tensor_of_the_tower_is_named(official, key):
     rewrite(official, "vision", lambda state: state.pop(f"module.{key}"))
-    assert refusal(ModelError, prepared(official).conversion.check).startswith(f"{official.vision} lacks {key!r} (the nearest ")
+    assert refusal(ModelError, prepared(official).conversion.check).startswith(
+        f"{official.vision} lacks {key!r} (the nearest "
+    )
 
 
 @pytest.mark.parametrize(
@@ -208,7 +212,8 @@ def test_a_renamed_tensor_is_the_nearest_to_the_missing_one(official):
     assert [fault.kind for fault in conversion.faults] == ["missing", "unexpected"]
     assert refusal(ModelError, conversion.check) == (
         f"{official.perceiver} lacks 'region_perceiver.region_queries' (the nearest name is "
-        "'region_perceiver.region_query'): use the authors' complete file. (2 tensors are wrong; --dry-run lists them all.)"
+        "'region_perceiver.region_query'): use the authors' complete file. (2 tensors are wrong; --dry-run "
+        "lists them all.)"
     )
 
 
@@ -218,8 +223,8 @@ def test_a_wrong_shape_is_named(official):
     sentence = refusal(ModelError, prepared(official).conversion.check)
     assert sentence.startswith(f"{key!r} in {official.llm}/model-0000")
     assert sentence.endswith(
-        ".safetensors is 32 x 63 where 32 x 64 is needed: use files that belong together, or give sizes that are not the "
-        "official ones with --size-overrides."
+        ".safetensors is 32 x 63 where 32 x 64 is needed: use files that belong together, or give sizes that are not "
+        "the official ones with --size-overrides."
     )
 
 
@@ -233,7 +238,8 @@ def test_a_folder_without_the_visual_side_needs_its_files(official):
         f"{official.llm} holds no {PREFIX}image_encoder.* as the paper's checkpoints do: give the file with --vision."
     )
     assert refusal(InputError, prepared, official, perceiver=None) == (
-        f"{official.llm} holds no {PREFIX}region_perceiver.* as the paper's checkpoints do: give the file with --perceiver."
+        f"{official.llm} holds no {PREFIX}region_perceiver.* as the paper's checkpoints do: give the file with "
+        "--perceiver."
     )
 
 
@@ -281,8 +287,8 @@ def test_a_tokenizer_without_codes(official):
     (official.llm / "tokenizer_config.json").write_text(json.dumps(config))
     (official.llm / "added_tokens.json").unlink()
     assert refusal(ModelError, prepared, official) == (
-        f"The tokenizer in {official.llm} has [M0_0] at None and [M17_31] at None, where 576 ids in a row below 834 are "
-        "needed: give the tokenizer of these weights with --tokenizer."
+        f"The tokenizer in {official.llm} has [M0_0] at None and [M17_31] at None, where 576 ids in a row below 834 "
+        "are needed: give the tokenizer of these weights with --tokenizer."
     )
 
 
@@ -291,7 +297,7 @@ def test_a_tokenizer_whose_codes_lie_beyond_the_vocabulary(official):
     content = json.loads((official.llm / "config.json").read_text())
     (official.llm / "config.json").write_text(json.dumps({**content, "vocab_size": 800}))
     assert refusal(ModelError, prepared, official).startswith(
-        f"The tokenizer in {official.llm} has [M0_0] at 258 and [M17_31] at 833, where 576 ids in a row below 800 are needed"
+        f"The tokenizer in {official.llm} has [M0_0] at 258 and [M17_31] at 833, where 576 ids in a row below 800 are "
     )
 
 

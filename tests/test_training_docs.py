@@ -1,0 +1,103 @@
+"""docs/training.md, command by command in an empty folder: the smoke preset trains, and its result answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medsight_core.engine.engine import Engine
+from sample_data.phantom import phantom_volume
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "training.md"
+COMMANDS = [line[2:] for line in DOCUMENT.read_text().splitlines() if line.startswith("$ ")]
+SMOKE, REST = COMMANDS[0], COMMANDS[1:]
+MINUTES = 8
+
+pytestmark = pytest.mark.slow
+
+
+def run(command: str, folder: Path) -> str:
+    words = shlex.split(command)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(words, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """An empty folder after the first command."""
+    folder = tmp_path_factory.mktemp("training")
+    start = time.monotonic()
+    run(SMOKE, folder)
+    print(f"smoke preset: {time.monotonic() - start:.0f} s")
+    return folder
+
+
+def figures(folder: Path, stage: str) -> tuple[dict, dict]:
+    report = json.loads((folder / "run" / stage / "metrics.json").read_text())
+    return report["start"], report["end"]
+
+
+def test_the_whole_training_takes_minutes(folder):
+    seconds = sum(
+        json.loads(path.read_text())["seconds"] for path in (folder / "run").glob("*/metrics.json")
+    )  # fmt: skip
+    assert seconds < 60 * MINUTES
+
+
+@pytest.mark.parametrize(
+    ("stage", "figure", "margin"),
+    [
+        ("tower", "dice", 0.5),
+        ("perceiver", "dice", 0.5),
+        ("perceiver", "rejected", 0.5),
+        ("codebook", "dice", 0.4),
+        ("codebook", "modality_accuracy", 0.3),
+        ("align-vision", "cross_entropy", -2.0),
+        ("align-text", "dice", 0.3),
+        ("instruct", "cross_entropy", -0.5),
+        ("instruct", "code_accuracy", 0.3),
+        ("instruct", "dice", 0.02),
+    ],
+)
+def test_every_stage_gets_better(folder, stage, figure, margin):
+    start, end = figures(folder, stage)
+    gain = end[figure] - start[figure]
+    assert gain >= margin if margin > 0 else gain <= margin
+
+
+def test_the_result_outlines_what_is_asked_for_in_a_volume(folder):
+    engine = Engine.load(folder / "run" / "model")
+    scores = []
+    for seed in (11, 12, 13):
+        volume, masks = phantom_volume("abdomen", 3_000_000_000 + seed)
+        for name in ("liver", "spleen", "left kidney", "right kidney"):
+            if name in masks and masks[name].any():
+                answer = engine.ask(volume, f"Outline the {name}.")
+                found = [region.mask for region in answer.regions if region.name == name]
+                truth = masks[name]
+                union = np.logical_or.reduce(found) if found else np.zeros_like(truth)
+                scores.append(2 * (union & truth).sum() / (union.sum() + truth.sum()))
+    print([round(float(score), 2) for score in scores])
+    assert np.mean(scores) >= 0.5
+
+
+@pytest.mark.parametrize("command", REST)
+def test_a_documented_command_works(folder, command):
+    run(command, folder)
+
+
+def test_the_document_asks_and_shows_what_it_says(folder):
+    assert (folder / "answer" / "answer.json").is_file()
+    for stage in ("perceiver", "codebook", "align-vision", "align-text", "instruct"):
+        contents = {path.name for path in (folder / "steps" / stage).iterdir()}
+        assert contents == {"metrics.json", "tensorboard", "checkpoints", "model"}
