@@ -16,6 +16,15 @@ NOTICE = "Research use only. Not for clinical use."
 
 
 @dataclass(frozen=True)
+class CodeSpan:
+    """A region code in a model's reply: its name without brackets ("M0_16") and where it stands, [start, end)."""
+
+    code: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Region:
     """One thing that an answer names and outlines.
 

@@ -82,6 +82,7 @@ _STRUCTURES: dict[str, _Structure] = {
     # findings
     "nodule": _Structure("27925004", "Nodule", 315, 0.90, 1.0, category="altered"),
     "tumour": _Structure("108369006", "Neoplasm", 285, 0.85, 1.0, category="altered"),
+    "oedema": _Structure("79654002", "Edema", 150, 0.65, 0.90, category="altered"),
     "cyst": _Structure("367643001", "Cyst", 180, 0.75, 0.95, category="altered"),
     "pleural effusion": _Structure("60046008", "Pleural effusion", 160, 0.70, 1.0, category="altered"),
 }

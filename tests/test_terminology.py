@@ -18,6 +18,7 @@ DICOM_WORDS = {
     "brainstem": "brain stem",
     "urinary bladder": "bladder",
     "tumour": "tumor",
+    "oedema": "edema",
 }
 UNCODED = {"fetal head"}
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from medsight_core.model.processor import CodeSpan
+from medsight_core.answer import CodeSpan
 
 # What stands between the name of a thing and its code: "the liver is segmented as [M0_16]", "Liver: [M0_16]".
 _CONNECTOR = re.compile(

@@ -70,7 +70,7 @@ class Codebook(nn.Module):
         A label without a table means table 0 (model-spec 3.3).
 
         class_token: (B, D) the vision tower's class token, which the modality classifier reads.
-        straight_through: let the gradient of the reconstruction reach ``encode`` past the choice of a code; the authors'
+        straight_through: let the reconstruction's gradient reach ``encode`` past the choice of a code; the authors'
             does not (model-spec 9.1-4).
         unit_losses: compare codes with encoded vectors of unit length too, and sum over the code's dimensions; the
             authors compare with the vectors as they are, and take the mean.

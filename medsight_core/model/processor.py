@@ -6,7 +6,6 @@ It knows the chat format of model-spec section 4 byte for byte, and nothing of v
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoTokenizer
 
+from medsight_core.answer import CodeSpan
 from medsight_core.errors import ModelError
 from medsight_core.model.config import MedSightConfig
 from medsight_core.model.medsight import IMAGE_SENTINEL
@@ -24,15 +24,6 @@ SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
 USER = "<|im_start|>user\n"
 ASSISTANT = "<|im_start|>assistant\n"
 END = "<|im_end|>"
-
-
-@dataclass(frozen=True)
-class CodeSpan:
-    """A region code in a reply: its name without brackets ("M0_16") and where it stands in the text, [start, end)."""
-
-    code: str
-    start: int
-    end: int
 
 
 class MedSightProcessor:

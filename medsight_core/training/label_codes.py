@@ -31,7 +31,7 @@ def label_codes(
 ) -> Iterator[CodedImage]:
     """Each image with the codes of its masks: that of the query matched to a mask, from the predicted modality's table.
 
-    Masks beyond the number of queries stay without a code and are left out.
+    Images with more masks than queries are left out: what has no code would be taken for absent.
     """
     model.eval()
     data = RegionDataset(images, processor, target_size, antialias=True)
@@ -43,6 +43,8 @@ def label_codes(
         quantised = model.codebook(output.queries, class_token)
         matches = matches_of(output, targets_of(inputs))
         for row, (record, (wanted, query)) in enumerate(zip(records, matches)):
+            if len(wanted) < len(record.masks):
+                continue
             table = int(quantised.modalities[row])
             masks = tuple(
                 CodedMask(

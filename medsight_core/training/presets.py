@@ -99,6 +99,7 @@ def smoke_config(vocab_size: int, first_code_token: int) -> MedSightConfig:
         vision_layer=-1,
         presence="class",
         square_planes=True,
+        frame="body",
         orientations=("axial",),
         ct_window="abdomen",
         max_new_tokens=96,

@@ -141,7 +141,10 @@ def test_one_lost_tensor_is_refused_by_its_name(convert, official, sizes, tmp_pa
         ([], "There is no --out: give the folder to write, or --dry-run to check only."),
         (["--dry-run", "--dtype", "int8"], "The precision 'int8' does not exist: use bfloat16 or float32."),
         (["--dry-run", "--code-state", "next"], "The code state 'next' does not exist: use own or previous."),
-        (["--dry-run", "--tokenizer", "none"], "There is no folder none: give the tokenizer's with --tokenizer."),
+        (
+            ["--dry-run", "--tokenizer", "none"],
+            "There is no tokenizer_config.json in none: give the tokenizer's folder with --tokenizer.",
+        ),
         (["--dry-run", "--codebook", "none.pt"], "There is no file none.pt: check the path."),
         (["--dry-run", "--size-overrides", "none.json"], "There is no file none.json: check the path."),
     ],
@@ -162,6 +165,7 @@ def desk(tmp_path_factory):
     write_official(root / "old", "paper-time", **LIKE_THE_OFFICIAL).llm.rename(root / "paper_time")
     voxels = np.random.default_rng(0).integers(-1000, 400, (40, 36, 30)).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(voxels, np.diag([-2.0, -2.0, 3.0, 1.0])), root / "abdomen.nii.gz")
+    (root / "studies").mkdir()
     picture = np.random.default_rng(1).integers(0, 255, (60, 80), dtype=np.uint8)
     Image.fromarray(picture).save(root / "slice.png")
     Image.fromarray((picture > 100).astype(np.uint8) * 255).save(root / "liver.png")
@@ -178,7 +182,6 @@ def test_the_document_has_commands():
 def assert_serves(options):
     """The command's own work, at a free port; the licence reaches whoever connects."""
     settings = Settings(studies=Path(options["--studies"]), model=Path(options["--model"]), port=0)
-    settings.studies.mkdir()
     with running_server(settings) as server, MedSightClient(server.address, server.token) as client:
         model = client.info().model
     assert (model.version, model.licence) == ("medsight_full_instruct", "not stated by the authors")

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from medsight_core.answer import CodeSpan
 from medsight_core.engine.wording import absent_names, compose, find_mentions, is_plural, plain_history
-from medsight_core.model.processor import CodeSpan
 
 KNOWN = {"M5_0": "right lung", "M5_1": "left lung", "M5_2": "ribs"}
 

@@ -18,9 +18,11 @@ def test_every_mask_gets_a_code_of_the_predicted_modality(phantoms, start_model)
         label_codes(model, processor, images, batch=2, progress=lambda done, count: seen.append((done, count)))
     )
     assert seen == [(2, 5), (4, 5), (5, 5)]
-    for image, labelled in zip(coded, images):
+    fitting = [image for image in images if len(image.masks) <= model.config.perceiver_config.num_queries]
+    assert 0 < len(coded) == len(fitting)
+    for image, labelled in zip(coded, fitting):
         assert (image.id, image.path, image.modality) == (labelled.id, labelled.path, labelled.modality)
-        assert [mask.name for mask in image.masks] == [mask.name for mask in labelled.masks][:5]
+        assert [mask.name for mask in image.masks] == [mask.name for mask in labelled.masks]
         assert len({mask.code.partition("_")[0] for mask in image.masks}) <= 1
     alone = list(label_codes(model, processor, images, batch=1))
     assert alone == coded

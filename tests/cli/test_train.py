@@ -1,0 +1,48 @@
+"""``medsight train``: the sentences for requests that cannot be run; the runs themselves are in tests/training."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from medsight_core.cli.app import app
+
+
+def failure(*words: str) -> str:
+    result = CliRunner().invoke(app, ["train", *words])
+    assert result.exit_code == 2, result.output
+    return " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("all", "--out", "x"), "Training all stages needs --model, --regions and --descriptions: give them, or"),
+        (("all", "--out", "x", "--preset", "huge"), "There is no preset 'huge': use one of paper, smoke."),
+        (
+            ("codebook", "--model", "m", "--data", "d", "--out", "x", "--set", "revive_every"),
+            "--set 'revive_every' is not of the form name=value.",
+        ),
+        (
+            ("codebook", "--model", "m", "--data", "d", "--out", "x", "--set", "decode_share=1"),
+            "There is no setting 'decode_share' in this stage: use one of accumulation, batch,",
+        ),
+    ],
+)
+def test_a_request_that_cannot_be_run_is_told(words, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in failure(*words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_data_is_told(tmp_path, tiny_model_dir):
+    said = failure("codebook", "--model", str(tiny_model_dir), "--data", str(tmp_path / "no.json"), "--out", "x")
+    assert "no.json" in said
+
+
+def test_a_model_that_is_not_there_is_told(tmp_path):
+    result = CliRunner().invoke(
+        app, ["train", "codebook", "--model", str(tmp_path), "--data", "d.json", "--out", str(tmp_path / "x")]
+    )
+    assert result.exit_code == 1
+    assert "There is no model in" in result.output
