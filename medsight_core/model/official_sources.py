@@ -105,9 +105,11 @@ def prepare(
     if code_state not in CODE_STATES:
         raise InputError(f"The code state {code_state!r} does not exist: use {' or '.join(CODE_STATES)}.")
     asked = dict(overrides or {})
-    for name in asked:
-        if name not in OVERRIDABLE:
-            raise InputError(f"The size overrides name {name!r}: use {', '.join(OVERRIDABLE)}.")
+    for name, sizes in asked.items():
+        if name not in OVERRIDABLE or not isinstance(sizes, Mapping):
+            raise InputError(
+                f"The size overrides have {name!r} as {sizes!r}: use {', '.join(OVERRIDABLE)}, each an object of sizes."
+            )
     official = read_json(sources.llm / "config.json")
     if official.get("model_type") == MedSightConfig.model_type:
         raise InputError(f"{sources.llm} is a converted model already: give the authors' folder.")
@@ -187,10 +189,8 @@ def _codebook_parts(config: MedSightConfig, codebook: Checkpoint | None) -> list
 
 
 def _projected(config: MedSightConfig, codebook: Checkpoint) -> Part:
-    found, wanted = (
-        codebook.shapes[names.PROJECTED_CODEBOOK],
-        (config.num_code_tokens, config.vision_config.hidden_size),
-    )
+    found = codebook.shapes[names.PROJECTED_CODEBOOK]
+    wanted = (config.num_code_tokens, config.vision_config.hidden_size)
     if found != wanted:
         raise ModelError(
             f"The tensor in {codebook.path} is {found}, a projected codebook is {wanted}: give another file."
@@ -200,8 +200,10 @@ def _projected(config: MedSightConfig, codebook: Checkpoint) -> Part:
 
 def _processor(folder: Path, config: MedSightConfig) -> MedSightProcessor:
     """The tokenizer, once its code tokens are found one after another; ``config`` learns where they begin."""
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}: give the tokenizer's with --tokenizer.")
+    if not (folder / "tokenizer_config.json").is_file():
+        raise InputError(
+            f"There is no tokenizer_config.json in {folder}: give the tokenizer's folder with --tokenizer."
+        )
     try:
         # With our configuration, because it cannot make sense of the config.json that lies there.
         tokenizer = AutoTokenizer.from_pretrained(

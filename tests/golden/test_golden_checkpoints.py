@@ -158,6 +158,7 @@ def test_every_official_tensor_has_its_place_at_full_size(tmp_path):
     prepared = prepare(full_size(tmp_path))
     conversion = prepared.conversion
     assert conversion.faults == []
+    assert len(conversion.mapped) == 858  # docs/official-weights.md says so
     assert {dropped.key for dropped in conversion.dropped} == {
         "region_perceiver.region_position_embed.weight",
         "visual.proj",

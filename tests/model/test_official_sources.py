@@ -254,9 +254,11 @@ def test_options_that_do_not_exist(official):
     assert refusal(InputError, prepare, sources(official), code_state="next") == (
         "The code state 'next' does not exist: use own or previous."
     )
-    assert refusal(InputError, prepare, sources(official), overrides={"vision": {}}) == (
-        "The size overrides name 'vision': use vision_config, perceiver_config, codebook_config, text_config."
-    )
+    for overrides, what in (({"vision": {}}, "'vision' as {}"), ({"vision_config": 3}, "'vision_config' as 3")):
+        assert refusal(InputError, prepare, sources(official), overrides=overrides) == (
+            f"The size overrides have {what}: use vision_config, perceiver_config, codebook_config, text_config, each "
+            "an object of sizes."
+        )
     assert refusal(InputError, prepare, sources(official), layer=-4, overrides=OVERRIDES) == (
         "The tower has 2 layers and none is -4: use --vision-layer -2 or -1."
     )
@@ -274,11 +276,18 @@ def test_a_tokenizer_from_another_folder(official, tmp_path):
     folder.mkdir()
     for file in ("vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json", "tokenizer_config.json"):
         (official.llm / file).rename(folder / file)
-    assert refusal(ModelError, prepared, official) == (
-        f"No usable tokenizer in {official.llm}: give its folder with --tokenizer."
+    assert refusal(InputError, prepared, official) == (
+        f"There is no tokenizer_config.json in {official.llm}: give the tokenizer's folder with --tokenizer."
     )
     ids = prepared(official, tokenizer=folder).processor.prompt_ids("Liver [M0_16]?")
     assert 258 + 16 in ids
+
+
+def test_a_damaged_tokenizer(official):
+    (official.llm / "tokenizer_config.json").write_text("{")
+    assert refusal(ModelError, prepared, official) == (
+        f"No usable tokenizer in {official.llm}: give its folder with --tokenizer."
+    )
 
 
 def test_a_tokenizer_without_codes(official):
