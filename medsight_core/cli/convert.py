@@ -17,8 +17,8 @@ from medsight_core.cli.failures import guarded
 from medsight_core.errors import InputError
 
 if TYPE_CHECKING:
-    from medsight_core.model.conversion import Conversion
-    from medsight_core.model.official_sources import Prepared
+    from medsight_core.model.official.conversion import Conversion
+    from medsight_core.model.official.sources import Prepared
 
 DTYPES = ("bfloat16", "float32")
 
@@ -52,8 +52,8 @@ def convert(
         raise InputError("There is no --out: give the folder to write, or --dry-run to check only.")
     if dtype not in DTYPES:
         raise InputError(f"The precision {dtype!r} does not exist: use {' or '.join(DTYPES)}.")
-    from medsight_core.model.checkpoints import read_json
-    from medsight_core.model.official_sources import Sources, prepare
+    from medsight_core.model.official.checkpoints import read_json
+    from medsight_core.model.official.sources import Sources, prepare
 
     sources = Sources(llm, perceiver, vision, codebook, tokenizer)
     overrides = {} if size_overrides is None else read_json(size_overrides)
@@ -105,7 +105,7 @@ def _write(prepared: Prepared, out: Path, dtype: str) -> None:
     import torch
 
     from medsight_core.cli.progress import progress
-    from medsight_core.model.convert import write
+    from medsight_core.model.official.write import write
 
     with progress() as phase:
         write(prepared, out, getattr(torch, dtype), report=phase)

@@ -77,6 +77,25 @@ def _stage(name: str, number: int, what: str) -> None:
         console.print(str(out / "model"), style="dim", markup=False, soft_wrap=True)
 
 
+@app.command()
+@guarded
+def start(
+    language: Annotated[Path, typer.Option(help="Folder of a pretrained language model, such as Qwen3-8B.")],
+    tower: Annotated[Path, typer.Option(help="UniMed-CLIP's .pt file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model.")],
+    classes: Annotated[int, typer.Option(help="Object classes of the data; BiomedParse has 17.")] = 17,
+    vision_layer: Annotated[int, typer.Option(help="Hidden state of the tower that everything reads.")] = -2,
+) -> None:
+    """A model to start from: a pretrained language model with the codes in its vocabulary, and a pretrained tower."""
+    from medsight_core.training.pretrained import pretrained_model
+    from medsight_core.training.run import save_model
+
+    if out.exists():
+        raise InputError(f"'{out}' is there already: give another folder.")
+    save_model(*pretrained_model(language, tower, classes, vision_layer), out)
+    console.print(str(out), style="dim", markup=False, soft_wrap=True)
+
+
 @app.command("all")
 @guarded
 def all_stages(

@@ -59,13 +59,14 @@ class MedSightModel(PreTrainedModel):
     _supports_sdpa = True
     _no_split_modules = ["CLIPEncoderLayer", "Stage", "Qwen3DecoderLayer", "LlamaDecoderLayer"]  # noqa: RUF012
 
-    def __init__(self, config: MedSightConfig) -> None:
+    def __init__(self, config: MedSightConfig, language: PreTrainedModel | None = None) -> None:
+        """``language``: a causal language model of config.text_config that exists already, such as a pretrained one."""
         super().__init__(config)
         width, hidden = config.vision_config.hidden_size, config.text_config.hidden_size
         self.vision = CLIPVisionModel(config.vision_config)
         self.perceiver = RegionPerceiver(config.perceiver_config, width)
         self.codebook = Codebook(config.codebook_config, width, config.perceiver_config.num_classes)
-        self.language = AutoModelForCausalLM.from_config(config.text_config)
+        self.language = AutoModelForCausalLM.from_config(config.text_config) if language is None else language
         self.image_to_text = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden))
         self.text_to_image = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, width))
         self.post_init()

@@ -112,7 +112,7 @@ def test_a_dry_run_reads_no_numbers(convert, official, sizes, monkeypatch):
     def refuse(*_):
         raise AssertionError("it asked for a tensor")
 
-    monkeypatch.setattr("medsight_core.model.conversion.Conversion.make", refuse)
+    monkeypatch.setattr("medsight_core.model.official.conversion.Conversion.make", refuse)
     assert convert(*official.options(), *sizes, "--dry-run").exit_code == 0
 
 

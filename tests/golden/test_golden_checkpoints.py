@@ -16,10 +16,10 @@ from reference.ops import exact
 from reference.perceiver import perceive
 
 from medsight_core.model.config import MedSightConfig
-from medsight_core.model.convert import write
 from medsight_core.model.loading import load_model
 from medsight_core.model.medsight import MedSightModel
-from medsight_core.model.official_sources import Sources, prepare
+from medsight_core.model.official.sources import Sources, prepare
+from medsight_core.model.official.write import write
 
 D, H, VOCABULARY = 1024, 4096, 152245
 

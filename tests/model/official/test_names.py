@@ -9,7 +9,7 @@ from reference.official_names import codebook_names
 from reference.seeding import seed_every_parameter
 from tiny_model import tiny_model
 
-from medsight_core.model import official_names as names
+from medsight_core.model.official import names
 
 
 @pytest.fixture(scope="module")
@@ -19,18 +19,18 @@ def state():
     return model.state_dict()
 
 
-def assert_inverse(recipes, official, ours, drops=()):
-    """``recipes`` make exactly the tensors ``ours`` of exactly the ``official`` ones."""
-    assert recipes.keys() == ours.keys()
-    used = {source for recipe in recipes.values() for source in recipe.sources}
+def assert_inverse(origins, official, ours, drops=()):
+    """``origins`` make exactly the tensors ``ours`` of exactly the ``official`` ones."""
+    assert origins.keys() == ours.keys()
+    used = {source for origin in origins.values() for source in origin.sources}
     left = official.keys() - used
     assert used <= official.keys()
     assert all(any(re.fullmatch(pattern, key) for pattern in drops) for key in left)
-    for name, recipe in recipes.items():
+    for name, origin in origins.items():
         shape = tuple(ours[name].shape)
-        found = tuple(tuple(official[source].shape) for source in recipe.sources)
-        assert recipe.needs(shape, found) == found, name
-        assert torch.equal(recipe.make(official.__getitem__, shape, torch.float32), ours[name]), name
+        found = tuple(tuple(official[source].shape) for source in origin.sources)
+        assert origin.needs(shape, found) == found, name
+        assert torch.equal(origin.make(official.__getitem__, shape, torch.float32), ours[name]), name
 
 
 def ours(state, *prefixes):
@@ -39,30 +39,30 @@ def ours(state, *prefixes):
 
 def test_perceiver(state):
     official = perceiver_state(state)
-    assert_inverse(names.perceiver_recipes(3), official, ours(state, "perceiver."), names.PERCEIVER_DROPS)
+    assert_inverse(names.perceiver_origins(3), official, ours(state, "perceiver."), names.PERCEIVER_DROPS)
 
 
 def test_tower(state):
-    assert_inverse(names.tower_recipes(2), vision_state(state), ours(state, "vision."), names.TOWER_DROPS)
+    assert_inverse(names.tower_origins(2), vision_state(state), ours(state, "vision."), names.TOWER_DROPS)
 
 
 def test_codebook(state):
     official = codebook_names(part(state, "codebook."))
-    assert_inverse(names.codebook_recipes(18), official, ours(state, "codebook."))
+    assert_inverse(names.codebook_origins(18), official, ours(state, "codebook."))
 
 
 def test_language_model_and_projectors(state):
     official = {**part(state, "language."), **projectors(state)}
-    recipes = names.language_recipes(ours(state, "language."))
-    assert_inverse(recipes, official, ours(state, "language.", "image_to_text.", "text_to_image."))
+    origins = names.language_origins(ours(state, "language."))
+    assert_inverse(origins, official, ours(state, "language.", "image_to_text.", "text_to_image."))
 
 
 def test_the_paper_time_prefixes(state):
-    recipes = {
-        **names.tower_recipes(2, names.PAPER_TIME_TOWER),
-        **names.perceiver_recipes(3, names.PAPER_TIME_PERCEIVER),
+    origins = {
+        **names.tower_origins(2, names.PAPER_TIME_TOWER),
+        **names.perceiver_origins(3, names.PAPER_TIME_PERCEIVER),
     }
-    sources = {source for recipe in recipes.values() for source in recipe.sources}
+    sources = {source for origin in origins.values() for source in origin.sources}
     assert "model.vision_tower.vision_tower.image_encoder.transformer.resblocks.1.attn.in_proj_bias" in sources
     assert "model.vision_tower.vision_tower.region_perceiver.bi_blocks.2.ff_image.3.weight" in sources
     assert all(source.startswith(names.PAPER_TIME) for source in sources)

@@ -8,10 +8,10 @@ import torch
 from official_checkpoints import OVERRIDES, write_official
 
 from medsight_core.errors import ModelError
-from medsight_core.model.checkpoints import Checkpoint
-from medsight_core.model.conversion import Conversion, Part
-from medsight_core.model.official_sources import Sources, prepare
-from medsight_core.model.recipes import Copy, Third
+from medsight_core.model.official.checkpoints import Checkpoint
+from medsight_core.model.official.conversion import Conversion, Part
+from medsight_core.model.official.origins import Copy, Third
+from medsight_core.model.official.sources import Sources, prepare
 
 
 def checkpoint(**tensors):
@@ -63,5 +63,5 @@ def test_one_official_tensor_may_serve_several_of_ours():
 
 
 def test_a_place_without_a_recipe_is_our_own_mistake():
-    with pytest.raises(ValueError, match="No recipe, or no place, for b"):
+    with pytest.raises(ValueError, match="No origin, or no place, for b"):
         Conversion([Part(checkpoint(a=torch.ones(1)), {"a": Copy("a")})], {"a": (1,), "b": (1,)})

@@ -14,21 +14,21 @@ import torch
 from transformers import AutoTokenizer
 
 from medsight_core.errors import InputError, ModelError
-from medsight_core.model import official_names as names
-from medsight_core.model.checkpoints import Checkpoint, open_folder, open_torch_file, read_json
 from medsight_core.model.codebook import Codebook
 from medsight_core.model.config import CODE_STATES, MedSightConfig
-from medsight_core.model.conversion import Conversion, Part
 from medsight_core.model.medsight import MedSightModel
-from medsight_core.model.official_config import (
+from medsight_core.model.official import names
+from medsight_core.model.official.checkpoints import Checkpoint, open_folder, open_torch_file, read_json
+from medsight_core.model.official.config import (
     codebook_config,
     perceiver_config,
     text_config,
     vision_config,
     vision_layer,
 )
+from medsight_core.model.official.conversion import Conversion, Part
+from medsight_core.model.official.origins import Copy, Origin, Shape
 from medsight_core.model.processor import MedSightProcessor
-from medsight_core.model.recipes import Copy, Recipe, Shape
 
 OVERRIDABLE = ("vision_config", "perceiver_config", "codebook_config", "text_config")
 CODEBOOK_SEED = 0
@@ -156,22 +156,22 @@ def _parts(
     config: MedSightConfig, shapes: Mapping[str, Shape], llm: Checkpoint, tower: _Side, perceiver: _Side
 ) -> list[Part]:
     """Everything but the codebook; the language model first, while no memory is taken by the other files."""
-    recipes = names.language_recipes(name for name in shapes if name.startswith("language."))
+    origins = names.language_origins(name for name in shapes if name.startswith("language."))
     if names.STAGE_4_BASE in llm.shapes:
-        recipes |= names.stage_4_embedding(config.first_code_token, config.num_code_tokens)
+        origins |= names.stage_4_embedding(config.first_code_token, config.num_code_tokens)
     drops = dict(names.PAPER_TIME_DROPS)
-    parts = [Part(llm, recipes, drops)]
+    parts = [Part(llm, origins, drops)]
 
-    def place(side: _Side, own: dict[str, Recipe], own_drops: dict[str, str], instead: dict[str, str]) -> None:
+    def place(side: _Side, own: dict[str, Origin], own_drops: dict[str, str], instead: dict[str, str]) -> None:
         if side.checkpoint is llm:
-            recipes.update(own)
+            origins.update(own)
         else:
             drops.update(instead)
             parts.append(Part(side.checkpoint, own, own_drops))
 
     layers, stages = config.vision_config.num_hidden_layers, config.perceiver_config.num_stages
-    place(tower, names.tower_recipes(layers, tower.prefix), names.TOWER_DROPS, names.TOWER_GIVEN)
-    place(perceiver, names.perceiver_recipes(stages, perceiver.prefix), names.PERCEIVER_DROPS, names.PERCEIVER_GIVEN)
+    place(tower, names.tower_origins(layers, tower.prefix), names.TOWER_DROPS, names.TOWER_GIVEN)
+    place(perceiver, names.perceiver_origins(stages, perceiver.prefix), names.PERCEIVER_DROPS, names.PERCEIVER_GIVEN)
     return parts
 
 
@@ -182,10 +182,10 @@ def _codebook_parts(config: MedSightConfig, codebook: Checkpoint | None) -> list
             torch.manual_seed(CODEBOOK_SEED)
             new = Codebook(config.codebook_config, width, config.perceiver_config.num_classes)
         tensors = {f"codebook.{name}": tensor for name, tensor in new.state_dict().items()}
-        recipes: dict[str, Recipe] = {name: Copy(name) for name in tensors}
-        parts = [Part(Checkpoint.of_tensors(Path(), tensors), recipes, official=False)]
+        origins: dict[str, Origin] = {name: Copy(name) for name in tensors}
+        parts = [Part(Checkpoint.of_tensors(Path(), tensors), origins, official=False)]
         return parts if codebook is None else [*parts, _projected(config, codebook)]
-    return [Part(codebook, names.codebook_recipes(config.codebook_config.num_modalities), names.CODEBOOK_DROPS)]
+    return [Part(codebook, names.codebook_origins(config.codebook_config.num_modalities), names.CODEBOOK_DROPS)]
 
 
 def _projected(config: MedSightConfig, codebook: Checkpoint) -> Part:

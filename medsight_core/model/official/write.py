@@ -1,7 +1,7 @@
 """A prepared conversion as a MedSIGHT model folder, written a shard at a time.
 
 No more than one shard of the result and one tensor of the input is in memory, and the folder appears only when it is
-complete. What becomes of which tensor was decided before (`official_sources`).
+complete. What becomes of which tensor was decided before (`sources`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save_file
 
 from medsight_core.errors import InputError
-from medsight_core.model.checkpoints import INDEX
-from medsight_core.model.conversion_card import model_card
-from medsight_core.model.official_sources import Prepared
+from medsight_core.model.official.card import model_card
+from medsight_core.model.official.checkpoints import INDEX
+from medsight_core.model.official.sources import Prepared
 
 SHARD_BYTES = 2_000_000_000
 

@@ -21,11 +21,11 @@ from safetensors.torch import load_file
 from tiny_model import tiny_config
 
 from medsight_core.errors import InputError, ModelError
-from medsight_core.model import convert
-from medsight_core.model.convert import write
 from medsight_core.model.loading import load_model
 from medsight_core.model.medsight import MedSightModel
-from medsight_core.model.official_sources import Sources, prepare
+from medsight_core.model.official import write as module
+from medsight_core.model.official.sources import Sources, prepare
+from medsight_core.model.official.write import write
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_nothing_is_left_of_a_conversion_that_stops(prepared, tmp_path, stop):
 
 
 def test_a_disk_that_is_too_small(prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(convert.shutil, "disk_usage", lambda _: convert.shutil._ntuple_diskusage(9, 9, 100_000))
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: module.shutil._ntuple_diskusage(9, 9, 100_000))
     sentence = refusal(InputError, write, prepared, tmp_path / "out")
     assert sentence.startswith(f"The model takes 0.0 GB and {tmp_path} has 0.0 GB free: give a folder on another disk")
     assert list(tmp_path.iterdir()) == []
@@ -153,8 +153,8 @@ def test_faults_are_raised_before_anything_is_written(official, tmp_path):
 MEASURE = textwrap.dedent("""
     import json, resource, sys
     from pathlib import Path
-    from medsight_core.model.convert import write
-    from medsight_core.model.official_sources import Sources, prepare
+    from medsight_core.model.official.write import write
+    from medsight_core.model.official.sources import Sources, prepare
 
     llm, perceiver, vision, out, overrides = sys.argv[1:]
     prepared = prepare(Sources(Path(llm), Path(perceiver), Path(vision)), overrides=json.loads(overrides))

@@ -10,7 +10,7 @@ from official_checkpoints import OVERRIDES, save_clip, save_shards, vision_state
 from safetensors.torch import load_file
 
 from medsight_core.errors import InputError, ModelError
-from medsight_core.model.official_sources import NO_CODEBOOK, PAPER_TIME, PROJECTED_ONLY, Sources, prepare
+from medsight_core.model.official.sources import NO_CODEBOOK, PAPER_TIME, PROJECTED_ONLY, Sources, prepare
 
 PREFIX = "model.vision_tower.vision_tower."
 

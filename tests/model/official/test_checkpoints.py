@@ -10,7 +10,7 @@ from official_checkpoints import save_shards
 from safetensors.torch import save_file
 
 from medsight_core.errors import InputError, ModelError
-from medsight_core.model.checkpoints import PROJECTED_CODEBOOK, open_folder, open_torch_file, read_json
+from medsight_core.model.official.checkpoints import PROJECTED_CODEBOOK, open_folder, open_torch_file, read_json
 
 INDEX = "model.safetensors.index.json"
 

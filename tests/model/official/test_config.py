@@ -6,7 +6,7 @@ from tiny_model import tiny_config
 
 from medsight_core.errors import InputError, ModelError
 from medsight_core.model.config import MedSightConfig
-from medsight_core.model.official_config import (
+from medsight_core.model.official.config import (
     codebook_config,
     perceiver_config,
     text_config,

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from medsight_core.errors import InputError, ModelError
-from medsight_core.model.official_names import PROJECTED_CODEBOOK
+from medsight_core.model.official.names import PROJECTED_CODEBOOK
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"

@@ -1,7 +1,7 @@
 """How one of our tensors is made of official ones: as it is, a third of it, a stack, with rows replaced, or resized.
 
-Each recipe names its sources, says which shapes they must have to give a tensor of ours, and makes it. It knows nothing
-of files; which recipe belongs to which name is `official_names`.
+Each origin names its sources, says which shapes they must have to give a tensor of ours, and makes it. It knows nothing
+of files; which origin belongs to which name is `names`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Shape = tuple[int, ...]
 Read = Callable[[str], Tensor]
 
 
-class Recipe(Protocol):
-    """What every recipe offers."""
+class Origin(Protocol):
+    """What every origin offers."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -41,15 +41,15 @@ class Copy:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """See `Recipe`."""
+        """See `Origin`."""
         return (self.source,)
 
     def needs(self, shape: Shape, found: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        """See `Recipe`."""
+        """See `Origin`."""
         return (shape,)
 
     def make(self, read: Read, shape: Shape, dtype: torch.dtype) -> Tensor:
-        """See `Recipe`."""
+        """See `Origin`."""
         return read(self.source).to(dtype).contiguous()
 
 
@@ -60,11 +60,11 @@ class Third(Copy):
     part: int
 
     def needs(self, shape: Shape, found: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        """See `Recipe`."""
+        """See `Origin`."""
         return ((3 * shape[0], *shape[1:]),)
 
     def make(self, read: Read, shape: Shape, dtype: torch.dtype) -> Tensor:
-        """See `Recipe`."""
+        """See `Origin`."""
         return read(self.source).chunk(3)[self.part].to(dtype, copy=True)
 
 
@@ -73,13 +73,13 @@ class Positions(Copy):
     """A learned position table (1 + n * n, D), class position first, resized when the image has another grid."""
 
     def needs(self, shape: Shape, found: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        """See `Recipe`; any square grid will do."""
+        """See `Origin`; any square grid will do."""
         rows = found[0][0] if found[0] else 0
         square = rows > 1 and math.isqrt(rows - 1) ** 2 == rows - 1
         return ((rows if square else shape[0], *shape[1:]),)
 
     def make(self, read: Read, shape: Shape, dtype: torch.dtype) -> Tensor:
-        """See `Recipe`; bicubic as OpenCLIP does it (model-spec section 1)."""
+        """See `Origin`; bicubic as OpenCLIP does it (model-spec section 1)."""
         table = read(self.source)
         if len(table) == shape[0]:
             return table.to(dtype, copy=True)
@@ -96,11 +96,11 @@ class Stack:
     sources: tuple[str, ...]
 
     def needs(self, shape: Shape, found: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        """See `Recipe`."""
+        """See `Origin`."""
         return (shape[1:],) * len(self.sources)
 
     def make(self, read: Read, shape: Shape, dtype: torch.dtype) -> Tensor:
-        """See `Recipe`."""
+        """See `Origin`."""
         return torch.stack([read(source).to(dtype) for source in self.sources])
 
 
@@ -115,15 +115,15 @@ class Override:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """See `Recipe`."""
+        """See `Origin`."""
         return (self.base, self.rows)
 
     def needs(self, shape: Shape, found: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        """See `Recipe`."""
+        """See `Origin`."""
         return (shape, (self.count, *shape[1:]))
 
     def make(self, read: Read, shape: Shape, dtype: torch.dtype) -> Tensor:
-        """See `Recipe`."""
+        """See `Origin`."""
         table = read(self.base).to(dtype, copy=True)
         table[self.first : self.first + self.count] = read(self.rows)
         return table

@@ -1,6 +1,6 @@
 """What becomes of every tensor of the authors' files, decided from names and shapes before a number is read.
 
-Each of our tensors needs a recipe whose sources are there in the right shapes, and each of theirs is used or left out
+Each of our tensors needs a origin whose sources are there in the right shapes, and each of theirs is used or left out
 for a stated reason; anything else is a `Fault`. It opens and writes no file.
 """
 
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from medsight_core.errors import ModelError
-from medsight_core.model.checkpoints import Checkpoint
-from medsight_core.model.recipes import Recipe, Shape
+from medsight_core.model.official.checkpoints import Checkpoint
+from medsight_core.model.official.origins import Origin, Shape
 
 KINDS = MISSING, UNEXPECTED, MISSHAPEN = "missing", "unexpected", "wrong shape"
 
@@ -26,12 +26,12 @@ KINDS = MISSING, UNEXPECTED, MISSHAPEN = "missing", "unexpected", "wrong shape"
 class Part:
     """Our tensors that come from one checkpoint.
 
-    recipes: by our name. drops: reasons by pattern of an official name.
+    origins: by our name. drops: reasons by pattern of an official name.
     official: whether the tensors are the authors'; new ones fit by themselves, and nobody needs to be told of each.
     """
 
     checkpoint: Checkpoint
-    recipes: Mapping[str, Recipe]
+    origins: Mapping[str, Origin]
     drops: Mapping[str, str] = field(default_factory=dict)
     official: bool = True
 
@@ -91,9 +91,9 @@ class Conversion:
         self.mapped: list[Mapped] = []
         self.dropped: list[Dropped] = []
         self.faults: list[Fault] = []
-        self._origin = {name: part for part in parts for name in part.recipes}
+        self._origin = {name: part for part in parts for name in part.origins}
         if unmade := self.shapes.keys() ^ self._origin.keys():
-            raise ValueError(f"No recipe, or no place, for {sorted(unmade)[0]}.")
+            raise ValueError(f"No origin, or no place, for {sorted(unmade)[0]}.")
         for part in parts:
             if part.official:
                 self._judge(part)
@@ -116,10 +116,10 @@ class Conversion:
     def make(self, name: str, dtype: torch.dtype) -> Tensor:
         """One of our tensors. Raises KeyError for a name that is not ours."""
         part = self._origin[name]
-        return part.recipes[name].make(part.checkpoint.read, self.shapes[name], dtype)
+        return part.origins[name].make(part.checkpoint.read, self.shapes[name], dtype)
 
     def _judge(self, part: Part) -> None:
-        checkpoint, found, users = part.checkpoint, part.checkpoint.shapes, _users(part.recipes)
+        checkpoint, found, users = part.checkpoint, part.checkpoint.shapes, _users(part.origins)
         unknown = []
         for key in found:
             if key in users:
@@ -134,20 +134,20 @@ class Conversion:
             if key not in found:
                 self.faults.append(_missing(key, checkpoint, unknown or list(found)))
                 continue
-            recipe = part.recipes[ours[0]]
-            needs = recipe.needs(self.shapes[ours[0]], tuple(found.get(source, ()) for source in recipe.sources))
-            needed = needs[recipe.sources.index(key)]
+            origin = part.origins[ours[0]]
+            needs = origin.needs(self.shapes[ours[0]], tuple(found.get(source, ()) for source in origin.sources))
+            needed = needs[origin.sources.index(key)]
             if found[key] == needed:
                 self.mapped.append(Mapped(key, checkpoint.path, needed, ours))
             else:
                 self.faults.append(_misshapen(key, checkpoint, needed))
 
 
-def _users(recipes: Mapping[str, Recipe]) -> dict[str, tuple[str, ...]]:
+def _users(origins: Mapping[str, Origin]) -> dict[str, tuple[str, ...]]:
     """Our names by the official one that they are made of."""
     users: dict[str, tuple[str, ...]] = {}
-    for ours, recipe in recipes.items():
-        for source in recipe.sources:
+    for ours, origin in origins.items():
+        for source in origin.sources:
             users[source] = (*users.get(source, ()), ours)
     return users
 

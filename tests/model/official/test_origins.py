@@ -1,15 +1,15 @@
-"""Each recipe asks for the right shapes and makes the right tensor."""
+"""Each origin asks for the right shapes and makes the right tensor."""
 
 import pytest
 import torch
 
-from medsight_core.model.recipes import Copy, Override, Positions, Stack, Third
+from medsight_core.model.official.origins import Copy, Override, Positions, Stack, Third
 
 
-def make(recipe, shape, dtype=torch.float32, **tensors):
-    found = tuple(tuple(tensors[source].shape) for source in recipe.sources)
-    assert recipe.needs(shape, found) == found
-    made = recipe.make(tensors.__getitem__, shape, dtype)
+def make(origin, shape, dtype=torch.float32, **tensors):
+    found = tuple(tuple(tensors[source].shape) for source in origin.sources)
+    assert origin.needs(shape, found) == found
+    made = origin.make(tensors.__getitem__, shape, dtype)
     assert (tuple(made.shape), made.dtype, made.is_contiguous()) == (shape, dtype, True)
     return made
 

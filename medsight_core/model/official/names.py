@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from medsight_core.model.recipes import Copy, Override, Positions, Recipe, Stack, Third
+from medsight_core.model.official.origins import Copy, Origin, Override, Positions, Stack, Third
 
 TOWER = "visual."
 PERCEIVER = "region_perceiver."
@@ -98,40 +98,40 @@ TOWER_GIVEN = {r"model\.vision_tower\.vision_tower\.image_encoder\..*": "the fil
 PERCEIVER_GIVEN = {r"model\.vision_tower\.vision_tower\.region_perceiver\..*": "the file of --perceiver is used"}
 
 
-def tower_recipes(layers: int, prefix: str = TOWER) -> dict[str, Recipe]:
+def tower_origins(layers: int, prefix: str = TOWER) -> dict[str, Origin]:
     """Our ``vision.*`` from an OpenCLIP tower of ``layers`` blocks whose names begin with ``prefix``."""
-    recipes = dict(_copies(_TOWER, layers, prefix, "vision."))
-    recipes[f"vision.{_POSITIONS[1]}"] = Positions(prefix + _POSITIONS[0])
+    origins = dict(_copies(_TOWER, layers, prefix, "vision."))
+    origins[f"vision.{_POSITIONS[1]}"] = Positions(prefix + _POSITIONS[0])
     for official, ours in _expand(dict([_PACKED]), layers):
         for index, part in enumerate("qkv"):
-            recipes["vision." + ours.format(part=part)] = Third(prefix + official, index)
-    return recipes
+            origins["vision." + ours.format(part=part)] = Third(prefix + official, index)
+    return origins
 
 
-def perceiver_recipes(stages: int, prefix: str = PERCEIVER) -> dict[str, Recipe]:
+def perceiver_origins(stages: int, prefix: str = PERCEIVER) -> dict[str, Origin]:
     """Our ``perceiver.*`` from a Region Perceiver of ``stages`` scales whose names begin with ``prefix``."""
     return dict(_copies(_PERCEIVER, stages, prefix, "perceiver."))
 
 
-def codebook_recipes(tables: int) -> dict[str, Recipe]:
+def codebook_origins(tables: int) -> dict[str, Origin]:
     """Our ``codebook.*`` from a stage-2 checkpoint with ``tables`` modalities."""
-    recipes = dict(_copies(_CODEBOOK, 0, "", "codebook."))
-    recipes["codebook.tables"] = Stack(tuple(_TABLE.format(n=n) for n in range(tables)))
-    return recipes
+    origins = dict(_copies(_CODEBOOK, 0, "", "codebook."))
+    origins["codebook.tables"] = Stack(tuple(_TABLE.format(n=n) for n in range(tables)))
+    return origins
 
 
-def language_recipes(ours: Iterable[str]) -> dict[str, Recipe]:
+def language_origins(ours: Iterable[str]) -> dict[str, Origin]:
     """Our ``language.*`` names, which are the official ones below a prefix, and both projectors."""
-    recipes: dict[str, Recipe] = {name: Copy(name.removeprefix("language.")) for name in ours}
-    return {**recipes, **dict(_copies(_PROJECTORS, 0, "", ""))}
+    origins: dict[str, Origin] = {name: Copy(name.removeprefix("language.")) for name in ours}
+    return {**origins, **dict(_copies(_PROJECTORS, 0, "", ""))}
 
 
-def stage_4_embedding(first: int, count: int) -> dict[str, Recipe]:
+def stage_4_embedding(first: int, count: int) -> dict[str, Origin]:
     """Our token table from a stage-4 checkpoint, which keeps the ``count`` rows of the codes apart."""
     return {f"language.{EMBEDDING}": Override(STAGE_4_BASE, STAGE_4_CODES, first, count)}
 
 
-def _copies(table: dict[str, str], count: int, prefix: str, our_prefix: str) -> Iterator[tuple[str, Recipe]]:
+def _copies(table: dict[str, str], count: int, prefix: str, our_prefix: str) -> Iterator[tuple[str, Origin]]:
     for official, ours in _expand(table, count):
         yield our_prefix + ours, Copy(prefix + official)
 

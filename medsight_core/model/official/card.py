@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from medsight_core.model.official_sources import Prepared
+    from medsight_core.model.official.sources import Prepared
 
 _SWITCHES = (
     "vision_layer",
