@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,6 +70,8 @@ def evaluate(
         from medsight_core.evaluation.run import Settings, evaluate
 
         disable_progress_bar()  # ours is enough
+        # What it warns of, that the penalty sees the reply only, is what the authors do.
+        warnings.filterwarnings("ignore", message="Passing `repetition_penalty`")
         settings = Settings(
             limit=limit,
             batch_size=batch_size,
@@ -97,7 +100,7 @@ def _show(title: str, shown: tables.Table) -> None:
     last = [column for column in ("mean", "all cases") if column in shown.columns]
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
     for heading in ("", "", *last):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for line in shown.lines:
         style = {"ours": "bold", "paper": "dim italic"}.get(line.scorer, "")
         table.add_row(SCORERS[line.scorer], line.label, *line.cells[-len(last) :], style=style)

@@ -13,9 +13,10 @@ CONFIDENCE = 0.95
 def bootstrap_interval(groups: Sequence[Sequence[float]], seed: int) -> tuple[float, float] | None:
     """The 95 % interval of the mean over groups of each group's mean; with one group, of the plain mean.
 
-    Each group is resampled by itself, so that none of them is missing in any resample. None for fewer than two values.
+    Each group is resampled by itself, so that none of them is missing in any resample. None when a group has fewer than
+    two values: it would pass for certain.
     """
-    if sum(len(values) for values in groups) < 2:
+    if min(map(len, groups), default=0) < 2:
         return None
     rng = np.random.default_rng(seed)
     means = np.zeros(RESAMPLES)

@@ -98,15 +98,15 @@ def biomedparse(record: Record) -> list[Case]:
 
 def _diagseg_masks(record: Record) -> tuple[tuple[Path, ...], ...]:
     try:
-        files = {number: str(path) for number, path in record.sequence("masks")}
+        files = {str(number): str(path) for number, path in record.sequence("masks")}
     except (TypeError, ValueError) as error:
         raise InputError(
             f"its masks are {record.fields['masks']!r} where pairs of id and path are expected."
         ) from error
-    groups = [group if isinstance(group, list) else [group] for group in record.sequence("mask_ids")]
+    groups = [list(map(str, group if isinstance(group, list) else [group])) for group in record.sequence("mask_ids")]
     for number in (number for group in groups for number in group):
         if number not in files:
-            raise InputError(f"its mask {number!r} is not among the masks {sorted(files)}.")
+            raise InputError(f"its mask {number} is not among the masks {', '.join(files)}.")
     return tuple(tuple(record.path(files[number]) for number in group) for group in groups)
 
 

@@ -6,7 +6,7 @@ Knows markup; numbers come from `tables`, pictures from `case_picture`.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
@@ -80,15 +80,22 @@ def _case(evaluation: Evaluation, each: Scored) -> str:
         images.append(f'<img alt="" src="data:image/jpeg;base64,{data}">')
     lines = [("Asked", case.prompt), ("Reference", case.answer), ("Reply", each.reply)]
     words = "".join(f"<p><b>{label}:</b> {escape(text)}</p>" for label, text in lines if text or label == "Reply")
-    scores = "; ".join(
-        f"{SCORERS[metric.partition('.')[0]]}, {METRICS[metric]}: {100 * value:.1f}"
-        for metric, value in each.scores.items()
-        if metric.rpartition(".")[2] in ("dice", "nsd", "false_positive", "closed", "recall", "choice")
-    )
+    words += "".join(f"<p><b>{title}:</b> {escape(text)}</p>" for title, text in _scores(each))
     return (
-        f'<div class="case">{"".join(images)}{words}<p><b>Scores:</b> {escape(scores)}</p>'
-        f'<p class="id">{escape(case.id)}, {escape(case.modality)}</p></div>'
+        f'<div class="case">{"".join(images)}{words}<p class="id">{escape(case.id)}, {escape(case.modality)}</p></div>'
     )
+
+
+def _scores(each: Scored) -> Iterator[tuple[str, str]]:
+    """The scores that differ from case to case for a reason one can see, by scorer."""
+    for scorer, title in (("official", "The authors' scorer"), ("ours", "Our scorer")):
+        shown = [f"{METRICS[name]} {100 * value:.1f}" for name, value in each.scores.items() if _shown(name, scorer)]
+        if shown:
+            yield title, "; ".join(shown)
+
+
+def _shown(metric: str, scorer: str) -> bool:
+    return metric.startswith(f"{scorer}.") and not metric.endswith((".all", ".precision", ".f1", ".exact"))
 
 
 def _legend() -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ class Predictor:
                     case.id,
                     case_key(self.fingerprint, case),
                     reply.text,
-                    reply.codes,
+                    reply.codes if case.masks else (),
                     seen,
                     (size[1], size[0]) if case.masks else None,
                     logits,
@@ -186,10 +186,14 @@ class Predictor:
         return _stored(self.model.decode(features.patches, states[:, -1:]).masks[0])
 
 
-def in_batches(cases: Sequence[Case], size: int) -> Iterator[Sequence[Case]]:
-    """The cases in parts that never change: a resumed run must ask in the same company to get the same last bit."""
-    for start in range(0, len(cases), size):
-        yield cases[start : start + size]
+def in_batches(cases: Iterable[Case], size: int) -> Iterator[Sequence[Case]]:
+    """The cases in parts, equal questions together.
+
+    The parts never change: a resumed run must ask in the same company to get the same last bit.
+    """
+    ordered = sorted(cases, key=lambda case: (len(case.images), case.prompt))
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
 
 
 def _part(features: ImageFeatures, places: list[int]) -> ImageFeatures:

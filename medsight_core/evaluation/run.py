@@ -170,28 +170,29 @@ def _ask(
 ) -> list[Case]:
     """Fill the store; returns the cases that could be asked and appends a sentence for each other to ``bad``."""
     done = store.done({case.id: case_key(predictor.fingerprint, case) for case in cases})
-    asked: list[Case] = []
+    asked: set[str] = set()
     for batch in in_batches(cases, settings.batch_size):
         if not {case.id for case in batch} <= done:
-            usable = _usable(batch, predictor, settings.skip_bad, bad)
-            batch = [case for case, _ in usable]
+            shown = _shown(batch, predictor, settings.skip_bad, bad)
+            batch = [case for case, _ in shown]
             if not {case.id for case in batch} <= done:
-                for prediction in predictor.predict(batch, [pictures for _, pictures in usable]):
+                for prediction in predictor.predict(batch, [pictures for _, pictures in shown]):
                     if prediction.id not in done:
                         store.add(prediction)
-        asked += batch
-        tell(min(1.0, len(asked) / len(cases)))
+        asked |= {case.id for case in batch}
+        tell(len(asked) / len(cases))
     if not asked:
         raise InputError(f"None of the {len(cases)} questions can be asked; the first fault: {bad[-1]}")
-    store.sort(case.id for case in asked)
-    return asked
+    usable = [case for case in cases if case.id in asked]
+    store.sort(case.id for case in usable)
+    return usable
 
 
-def _usable(
+def _shown(
     batch: Sequence[Case], predictor: Predictor, skip_bad: bool, bad: list[str]
 ) -> list[tuple[Case, list[Image.Image]]]:
     """The cases with their pictures; faults in pictures and masks are found here, before the model is asked."""
-    usable = []
+    shown = []
     for case in batch:
         try:
             pictures = case.pictures()
@@ -204,8 +205,8 @@ def _usable(
                 raise bad_record(named) from error
             bad.append(str(named))
             continue
-        usable.append((case, pictures))
-    return usable
+        shown.append((case, pictures))
+    return shown
 
 
 def _shape(prediction: Prediction) -> tuple[int, int]:

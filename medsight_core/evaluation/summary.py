@@ -15,24 +15,24 @@ from medsight_core.evaluation.cases import Case, modality_order
 from medsight_core.evaluation.intervals import bootstrap_interval
 from medsight_core.evaluation.scoring import Scores
 
-METRICS = {  # in the order of the tables
+METRICS = {  # in the order of the tables: the same thing by both scorers one after the other
     "official.closed": "closed questions, accuracy",
-    "official.recall": "open questions, recall",
-    "official.precision": "open questions, precision",
-    "official.f1": "open questions, F1",
-    "official.exact": "open questions, exact match",
-    "official.all": "all questions",
-    "official.choice": "multiple choice, accuracy",
-    "official.dice": "Dice, mean over masks",
     "ours.closed": "closed questions, accuracy",
+    "official.recall": "open questions, recall",
     "ours.recall": "open questions, recall",
-    "ours.precision": "open questions, precision",
-    "ours.f1": "open questions, F1",
+    "official.all": "all questions",
     "ours.all": "all questions",
+    "official.choice": "multiple choice, accuracy",
     "ours.choice": "multiple choice, accuracy",
+    "official.dice": "Dice, mean over masks",
     "ours.dice": "Dice of the union",
     "ours.nsd": "surface Dice of the union",
     "ours.false_positive": "outlined where nothing is",
+    "official.precision": "open questions, precision",
+    "ours.precision": "open questions, precision",
+    "official.f1": "open questions, F1",
+    "ours.f1": "open questions, F1",
+    "official.exact": "open questions, exact match",
 }
 
 

@@ -12,11 +12,7 @@ from medsight_core.evaluation.cases import modality_order
 from medsight_core.evaluation.paper import PAPER
 from medsight_core.evaluation.summary import METRICS, Cell, Row
 
-SCORERS = {
-    "official": "as the authors scored it",
-    "paper": "as the paper prints it",
-    "ours": "our scorer",
-}
+SCORERS = {"official": "authors", "paper": "paper", "ours": "ours"}
 
 
 @dataclass(frozen=True)
@@ -44,19 +40,19 @@ def table(rows: Sequence[Row], benchmark: str) -> Table:
     for row in rows:
         scorer, label = row.metric.partition(".")[0], METRICS[row.metric]
         cells = [_cell(row.groups.get(name)) for name in shown]
-        lines.append(Line(scorer, label, (*cells, *([_cell(row.macro, "groups")] if shown else []), _cell(row.all))))
+        lines.append(Line(scorer, label, (*cells, *([_cell(row.macro, "of {}")] if shown else []), _cell(row.all))))
         if printed := PAPER.get(benchmark, {}).get(row.metric):
             places = [*shown, *(["macro"] if shown else []), "all"]
             lines.append(Line("paper", label, tuple(_printed(printed.get(place)) for place in places)))
     return Table((*shown, *(["mean"] if shown else []), "all cases"), tuple(lines))
 
 
-def _cell(cell: Cell | None, unit: str = "") -> str:
+def _cell(cell: Cell | None, count: str = "n = {}") -> str:
     """ "54.6 (48.1 to 60.9), n = 336" """
     if cell is None:
         return ""
     interval = f" ({100 * cell.interval[0]:.1f} to {100 * cell.interval[1]:.1f})" if cell.interval else ""
-    return f"{100 * cell.mean:.1f}{interval}, n = {cell.n}{' ' if unit else ''}{unit}"
+    return f"{100 * cell.mean:.1f}{interval}, {count.format(cell.n)}"
 
 
 def _printed(value: float | None) -> str:

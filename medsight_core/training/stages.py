@@ -109,7 +109,7 @@ STAGES: dict[str, Stage] = {
                 ConversationTask, trainable=("language.", "image_to_text.", "text_to_image."), with_masks=True
             ),
             recipe=replace(_LANGUAGE, checkpointing=True),
-            metric="dice",
+            metric="code_accuracy",
         ),
     )
 }

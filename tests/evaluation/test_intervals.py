@@ -22,10 +22,10 @@ def test_it_agrees_with_the_normal_approximation():
 
 
 def test_groups_count_alike_however_many_values_they_have():
-    # The large group has no spread and the single value none either: the mean of means is certain, 0.5.
-    assert bootstrap_interval([[0.0] * 100, [1.0]], 0) == (0.5, 0.5)
+    # Neither group has any spread, so the mean of means is certain: 0.5.
+    assert bootstrap_interval([[0.0] * 100, [1.0, 1.0]], 0) == (0.5, 0.5)
 
 
-@pytest.mark.parametrize("groups", [[], [[0.4]]])
-def test_a_single_value_has_no_interval(groups):
+@pytest.mark.parametrize("groups", [[], [[0.4]], [[0.1, 0.9], [0.4]]])
+def test_a_single_value_has_no_interval_and_does_not_pass_for_certain(groups):
     assert bootstrap_interval(groups, 0) is None
