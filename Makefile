@@ -6,6 +6,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell comma
 STUDIES ?= studies
 MODEL ?= sample_data/demo_model
 PORT ?= 8000
+JOBS ?= $(shell nproc)
 ARGS ?=
 
 BIN := $(VENV)/bin
@@ -40,8 +41,9 @@ lint: $(STAMPS)/dev  ## Check style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Several processes of one thread each: what the tests run is too small to share.
 test: lint  ## Lint, then run the tests (ARGS='-k client' goes to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 clean:  ## Remove caches and what demo wrote; .venv and studies stay
 	rm -rf build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -21,3 +21,8 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_model import save_tiny_model
 
     return save_tiny_model(tmp_path_factory.mktemp("tiny-model"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first: where tests run in several processes, the others fit beside it."""
+    items.sort(key=lambda item: item.path.name != "test_training_docs.py")

@@ -130,7 +130,7 @@ def all_stages(
     console.print(str(out / "model"), style="dim", markup=False, soft_wrap=True)
 
 
-def generate(folder: Path, seed: int, images: int = 1200) -> tuple[Path, Path, Path]:
+def generate(folder: Path, seed: int, images: int = 700) -> tuple[Path, Path, Path]:
     """Phantom images, questions about them and a random small model: all that the smoke preset begins with.
 
     Two phantom volumes, which no training sees, lie beside them to ask the result about.

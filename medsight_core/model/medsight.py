@@ -66,7 +66,7 @@ class MedSightModel(PreTrainedModel):
         self.vision = CLIPVisionModel(config.vision_config)
         self.perceiver = RegionPerceiver(config.perceiver_config, width)
         self.codebook = Codebook(config.codebook_config, width, config.perceiver_config.num_classes)
-        self.language = AutoModelForCausalLM.from_config(config.text_config) if language is None else language
+        self.language: Any = AutoModelForCausalLM.from_config(config.text_config) if language is None else language
         self.image_to_text = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden))
         self.text_to_image = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, width))
         self.post_init()

@@ -39,12 +39,12 @@ PRESETS: dict[str, Preset] = {
     "paper": Preset(),
     "smoke": Preset(
         recipes={
-            "tower": {**_REGIONS, "steps": 300, "batch": 16, "learning_rate": 1.5e-3},
-            "perceiver": {**_REGIONS, "steps": 250, "batch": 16, "learning_rate": 1.5e-3},
-            "codebook": {**_REGIONS, "steps": 150, "batch": 16, "learning_rate": 2e-3},
-            "align-vision": {**_FAST, "steps": 150, "batch": 16, "learning_rate": 2e-3},
-            "align-text": {**_FAST, "steps": 80, "batch": 16, "learning_rate": 3e-3},
-            "instruct": {**_FAST, "steps": 200, "batch": 16, "learning_rate": 1.5e-3},
+            "tower": {**_REGIONS, "steps": 200, "batch": 16, "learning_rate": 1.5e-3},
+            "perceiver": {**_REGIONS, "steps": 210, "batch": 12, "learning_rate": 1.5e-3},
+            "codebook": {**_REGIONS, "steps": 120, "batch": 16, "learning_rate": 2e-3},
+            "align-vision": {**_FAST, "steps": 150, "batch": 8, "learning_rate": 1.5e-3},
+            "align-text": {**_FAST, "steps": 100, "batch": 8, "learning_rate": 3e-3},
+            "instruct": {**_FAST, "steps": 320, "batch": 8, "learning_rate": 1.5e-3},
         },
         options={
             "perceiver": {"train_tower": True},
@@ -62,7 +62,7 @@ def find_preset(name: str) -> Preset:
 
 
 def smoke_config(vocab_size: int, first_code_token: int) -> MedSightConfig:
-    """A model of about two million parameters for 96 x 96 pictures: 8 x 8 patches, 32 x 32 masks."""
+    """A model of about a million parameters for 96 x 96 pictures: 8 x 8 patches, 32 x 32 masks."""
     return MedSightConfig(
         vision_config={
             "hidden_size": 64,
@@ -86,12 +86,12 @@ def smoke_config(vocab_size: int, first_code_token: int) -> MedSightConfig:
         text_config={
             "model_type": "qwen3",
             "vocab_size": vocab_size,
-            "hidden_size": 160,
-            "intermediate_size": 480,
+            "hidden_size": 128,
+            "intermediate_size": 384,
             "num_hidden_layers": 3,
             "num_attention_heads": 4,
             "num_key_value_heads": 2,
-            "head_dim": 40,
+            "head_dim": 32,
             "max_position_embeddings": 1024,
             "tie_word_embeddings": False,
         },

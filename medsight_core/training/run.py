@@ -107,7 +107,7 @@ def run_stage(run: StageRun, resume: bool = False, progress: Progress | None = N
     if trainer.is_world_process_zero():
         trained = trainer.task
         if run.fsdp:
-            trained = assemble(lambda whole: run.stage.build(whole, run.options), model.config, weights)
+            trained = assemble(lambda whole: run.stage.build(whole, run.options), processor.config, weights)
         trained.finish()
         _write(figures, report)
         save_model(trained.model, processor, finished)

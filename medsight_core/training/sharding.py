@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from accelerate import PartialState
+from accelerate import DistributedType, PartialState
 from accelerate.utils import enable_fsdp_ram_efficient_loading
 from torch import Tensor
 from torch.distributed.fsdp import MixedPrecisionPolicy
@@ -27,14 +27,16 @@ from medsight_core.training.task import Task
 def join_processes() -> None:
     """Meet the other processes before a model is read, so that only the first holds its weights whole.
 
-    Raises InputError when this process was started alone.
+    Raises InputError when this process was started alone or has no GPU.
     """
     if "WORLD_SIZE" not in os.environ:
         raise InputError(
             "--fsdp spreads a model over several processes and this one is alone: start it with "
             "'torchrun --nproc_per_node 8 -m medsight_core train ...', one process for each GPU."
         )
-    PartialState(cpu=not torch.cuda.is_available())
+    state = PartialState(cpu=not torch.cuda.is_available())
+    if state.distributed_type == DistributedType.MULTI_CPU:
+        raise InputError("--fsdp spreads a model over GPUs and this machine has none: leave it out.")
     enable_fsdp_ram_efficient_loading()
 
 
@@ -44,7 +46,7 @@ def sharding_of(model: MedSightModel, checkpointing: bool) -> dict[str, Any]:
         "version": 2,
         "reshard_after_forward": True,
         "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
-        "transformer_layer_cls_to_wrap": sorted(model.language._no_split_modules),
+        "transformer_layer_cls_to_wrap": sorted(model.language._no_split_modules or ()),
         "activation_checkpointing": checkpointing,
         "cpu_ram_efficient_loading": True,
         "state_dict_type": "SHARDED_STATE_DICT",

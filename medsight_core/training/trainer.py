@@ -181,6 +181,7 @@ def _arguments(recipe: Recipe, folder: Path, sharding: Mapping[str, Any] | None)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     micro_batch = max(1, recipe.batch // (recipe.accumulation * processes))
     checkpointing = recipe.checkpointing and sharding is None  # sharded models bring their own
+    spread: dict[str, Any] = {} if sharding is None else {"fsdp": True, "fsdp_config": dict(sharding)}
     arguments = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         per_device_train_batch_size=micro_batch,
@@ -206,8 +207,7 @@ def _arguments(recipe: Recipe, folder: Path, sharding: Mapping[str, Any] | None)
         average_tokens_across_devices=False,
         ddp_find_unused_parameters=processes > 1,  # a process's batch may hold no code
         use_cpu=not torch.cuda.is_available(),
-        fsdp=sharding is not None,
-        fsdp_config=dict(sharding or {}),
+        **spread,
     )
     if sharding is not None:
         keep_precise(arguments)

@@ -1,13 +1,11 @@
 """``medsight`` in one of several CPU processes that share a model.
 
-torch shards over gloo as it does over NCCL; accelerate alone offers FSDP to nothing but GPUs, so it is told it has some.
+torch shards over gloo as it does over NCCL; accelerate offers FSDP to GPUs alone, so it is told that it has some.
 """
 
 from __future__ import annotations
 
 from accelerate import DistributedType, PartialState
-
-from medsight_core.cli import main
 
 _begin = PartialState.__init__
 
@@ -18,5 +16,13 @@ def _begin_as_gpus(self: PartialState, *args, **kwargs) -> None:
         self.distributed_type = DistributedType.MULTI_GPU
 
 
-PartialState.__init__ = _begin_as_gpus
-main()
+def pretend_gpus() -> None:
+    """Let accelerate take the CPU processes for GPUs from now on."""
+    PartialState.__init__ = _begin_as_gpus
+
+
+if __name__ == "__main__":
+    from medsight_core.cli import main
+
+    pretend_gpus()
+    main()
