@@ -22,6 +22,7 @@ def label_codes(
         Path | None, typer.Option(help="Folder that file names in the output start from; that of REGIONS if left out.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 8,
+    device: Annotated[str, typer.Option(help="Where the model runs: cpu, or cuda.")] = "cpu",
     name_codes: Annotated[
         bool, typer.Option("--name-codes", help="Write the names that codes turn out to have into the model's folder.")
     ] = False,
@@ -30,7 +31,7 @@ def label_codes(
     from medsight_core.cli.progress import progress
     from medsight_core.data.biomedparse import BiomedParse
     from medsight_core.data.coded import read_coded, write_coded
-    from medsight_core.model.loading import load_model
+    from medsight_core.model.loading import load_model, read_config
     from medsight_core.training.label_codes import label_codes as label
     from medsight_core.training.label_codes import names_of_codes
 
@@ -38,7 +39,7 @@ def label_codes(
     with progress() as phase:
         phase("Reading the list")
         images = BiomedParse(regions)
-        loaded, processor = load_model(model)
+        loaded, processor = load_model(model, device)
         coded = label(
             loaded, processor, images, batch, progress=lambda done, count: phase("Naming the codes", done / count)
         )  # fmt: skip
@@ -46,8 +47,9 @@ def label_codes(
     written = read_coded(out, folder)
     names = names_of_codes(written)
     if name_codes:
-        loaded.config.names_of_codes = names
-        loaded.config.save_pretrained(model)
+        config = read_config(model)  # not the loaded one, whose precision is this machine's
+        config.names_of_codes = names
+        config.save_pretrained(model)
     table = Table("code", "nearly always names", box=None, pad_edge=False)
     for code, name in names.items():
         table.add_row(code, name)
@@ -55,4 +57,8 @@ def label_codes(
     console.print(table)
     masks, codes = sum(len(image.masks) for image in written), {mask.code for image in written for mask in image.masks}
     console.print(f"{masks} masks of {len(written)} images have {len(codes)} codes, {len(names)} of them one name.")
+    if len(written) < len(images):
+        console.print(
+            f"{len(images) - len(written)} images have more masks than the model has queries and were left out."
+        )
     console.print(os.fspath(out), style="dim", markup=False, soft_wrap=True)

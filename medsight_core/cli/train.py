@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Iterator, Mapping
@@ -111,20 +112,21 @@ def all_stages(
     resume: ResumeOption = False,
     seed: Annotated[int, typer.Option(help="Of the data that the smoke preset generates.")] = 0,
 ) -> None:
-    """All five stages. With ``--preset smoke`` it generates what is left out, down to the model."""
+    """All five stages. ``--preset smoke`` without model and data generates both."""
     from medsight_core.training.pipeline import Plan, train_all
     from medsight_core.training.presets import find_preset
 
     chosen = find_preset(preset)
     with _bar() as show:
-        if preset == "smoke" and model is regions is descriptions is None:
+        generated = preset == "smoke" and model is regions is descriptions is None
+        if generated:
             show("Generating images and questions", 0.0, {})
             model, regions, descriptions = generate(out / "start", seed)
         if model is None or regions is None or descriptions is None:
             raise InputError(
                 "Training all stages needs --model, --regions and --descriptions: give them, or --preset smoke alone."
             )
-        plan = Plan(model, regions, descriptions, out, chosen, grounded, preset == "smoke", official, seed)
+        plan = Plan(model, regions, descriptions, out, chosen, grounded, generated, official, seed)
         figures = train_all(plan, show, resume)
     _table(figures)
     console.print(str(out / "model"), style="dim", markup=False, soft_wrap=True)
@@ -139,8 +141,9 @@ def generate(folder: Path, seed: int, images: int = 700) -> tuple[Path, Path, Pa
     import numpy as np
 
     from medsight_core.data.records import Conversations
-    from medsight_core.training.fresh import write_fresh_model
+    from medsight_core.training.fresh import fresh_model
     from medsight_core.training.presets import smoke_config
+    from medsight_core.training.run import save_model
     from medsight_core.training.vocabulary import texts_of
     from sample_data.phantom import phantom_volume, write_descriptions, write_phantoms
 
@@ -152,7 +155,7 @@ def generate(folder: Path, seed: int, images: int = 700) -> tuple[Path, Path, Pa
             volume, _ = phantom_volume(kind, UNSEEN_SEED)
             to_ras = np.diag((-1.0, -1.0, 1.0, 1.0)) @ volume.affine
             nibabel.save(nibabel.Nifti1Image(volume.voxels, to_ras), folder / f"{kind}.nii.gz")
-        write_fresh_model(model, smoke_config, texts_of(meta, Conversations(descriptions), seed), seed)
+        save_model(*fresh_model(smoke_config, texts_of(meta, Conversations(descriptions), seed), seed), model)
     return model, meta, descriptions
 
 
@@ -182,7 +185,7 @@ def _bar() -> Iterator[Any]:
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}", style="dim"),
     )  # fmt: skip
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal or _others()) as bar:
 
         def show(what: str, fraction: float, last: Mapping[str, float]) -> None:
             if not bar.tasks or bar.tasks[-1].description != what:
@@ -195,8 +198,15 @@ def _bar() -> Iterator[Any]:
         yield show
 
 
+def _others() -> bool:
+    """Whether this is not the first of several processes, which alone speaks."""
+    return os.environ.get("RANK", "0") != "0"
+
+
 def _table(figures: Mapping[str, Mapping[str, Any]]) -> None:
     """Start and end of each stage, on held-out data."""
+    if _others():
+        return
     table = Table("stage", "figure", "start", "end", "steps", "seconds", box=None, pad_edge=False)
     for name, report in figures.items():
         for figure, end in report["end"].items():

@@ -29,6 +29,8 @@ class ConversationTask(Task):
     start_codes: begin from the projected codebook (stage 4).
     query_scale: factor on the last layer of P(t->v) before it first learns: code states should start as small as
         learned queries are, or the masks do not move; 1 as the authors.
+    per_conversation: average over the tokens and codes of each conversation, then over conversations, as the authors'
+        batches of one do; otherwise over all tokens and all codes of a step.
     train_language: let the language model learn in a stage that presumes a pretrained one; false as the authors.
     """
 
@@ -42,10 +44,11 @@ class ConversationTask(Task):
         start_codes: bool = False,
         query_scale: float = 1.0,
         train_language: bool = False,
+        per_conversation: bool = False,
     ) -> None:
         super().__init__(model)
         self.trainable = (*trainable, "language.") if train_language else trainable
-        self.with_masks = with_masks
+        self.with_masks, self.per_conversation = with_masks, per_conversation
         self.start_codes, self.query_scale = start_codes, query_scale
         self.rows = CodeRows(model, code_outputs) if code_rows else None
 
@@ -70,20 +73,30 @@ class ConversationTask(Task):
             self.rows.write(self.model)
 
     def count(self, batch: Batch) -> list[float]:
-        """Learned tokens, and codes."""
-        return [float((batch["labels"][:, 1:] != IGNORED).sum()), len(batch["masks"])]
+        """Learned tokens, codes, conversations."""
+        return [int((batch["labels"][:, 1:] != IGNORED).sum()), len(batch["masks"]), len(batch["labels"])]
 
     def losses(self, batch: Batch, totals: Tensor) -> dict[str, Tensor]:
-        """Cross entropy over all learned tokens, mask terms over all codes of a step."""
+        """Cross entropy of the learned tokens, and the mask terms of the codes."""
         hidden, patches = self._read(batch)
         logits, truth = self._predict(hidden, batch["labels"])
-        parts = {"text": F.cross_entropy(logits.float(), truth, reduction="sum") / totals[0].clamp(min=1)}
+        entropies = F.cross_entropy(logits.float(), truth, reduction="none")
+        parts = {"text": (entropies * self._shares(batch["labels"][:, 1:] != IGNORED, totals[0], totals[2])).sum()}
         if self.with_masks and len(batch["masks"]):
-            masks = self._decode(hidden, patches, batch)
-            dice, entropy = code_mask_losses(masks, batch["masks"])
-            codes = totals[1].clamp(min=1)
-            parts |= {"dice": dice / codes, "entropy": entropy / codes}
-        return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+            shares = self._shares(self.model.is_code(batch["input_ids"]), totals[1], totals[2])
+            dice, entropy = code_mask_losses(self._decode(hidden, patches, batch), batch["masks"], shares)
+            parts |= {"dice": dice, "entropy": entropy}
+        loss = torch.stack(list(parts.values())).sum()
+        if torch.is_grad_enabled() and not loss.requires_grad:  # words alone, where only image tokens teach anything
+            loss = loss + 0.0 * sum(p.sum() for p in self.parameters() if p.requires_grad)
+        return {"loss": loss, **parts}
+
+    def _shares(self, where: Tensor, total: Tensor, conversations: Tensor) -> Tensor:
+        """The weight (n,) of each place of ``where`` (B, T) in a mean over a step, row by row."""
+        if self.per_conversation:
+            counts = where.sum(1, keepdim=True).clamp(min=1)
+            return (1.0 / (counts * conversations)).expand_as(where)[where]
+        return (1.0 / total.clamp(min=1)).float().expand(int(where.sum()))
 
     def measure(self, batch: Batch) -> dict[str, Tensor]:
         """Cross entropy and accuracy of tokens and of codes; Dice of the codes' masks."""

@@ -73,6 +73,12 @@ class RegionDataset(Dataset):
     def __getitem__(self, index: int) -> Sample:
         """Tensors of an image: pixel_values (3, S, S), masks (G, H, W), classes (G,), modality, index."""
         record = self.images[index]
+        tables = self.processor.config.codebook_config.num_modalities
+        if not 0 <= record.modality < tables:
+            raise InputError(
+                f"Image {record.id!r} has modality {record.modality} and the model knows 0 to {tables - 1}: correct "
+                "the meta file."
+            )
         masks = [mask_tensor([mask.path], self.target_size, self.antialias) for mask in record.masks]
         return {
             "pixel_values": image_tensor(record.path, self.processor),
@@ -129,15 +135,20 @@ class ConversationDataset(Dataset):
         images = [image_tensor(path, self.processor) for path in record.images]
         slots = min(len(images), 1) if self.official else len(images)
         encoded = encode_conversation(self.processor, record.turns, slots, self.official)
+        codes = range(config.first_code_token, config.first_code_token + config.num_code_tokens)
+        if sum(token in codes for token in encoded.ids) != len(record.codes):
+            raise InputError(
+                f"Record {record.id!r} names codes that the model does not have ({', '.join(record.codes)}): label it "
+                "with a codebook of the model's size."
+            )
         per_slot = config.num_image_tokens * len(images) // max(slots, 1)
         ids, labels = _spread(encoded.ids, encoded.labels, per_slot)
         if len(ids) > self.max_length:
-            first = config.first_code_token
-            cut = ids[self.max_length :]
-            if any(first <= token < first + config.num_code_tokens or token == IMAGE_SENTINEL for token in cut):
+            if any(token in codes or token == IMAGE_SENTINEL for token in ids[self.max_length :]):
                 raise InputError(
                     f"Record {record.id!r} is {spliced_length(encoded, per_slot)} tokens long and the limit is "
-                    f"{self.max_length}, which would cut its image or codes: shorten it or raise --max-length."
+                    f"{self.max_length}, which would cut its image or codes: shorten it, or raise the limit with --set "
+                    "max_length=."
                 )
             ids, labels = ids[: self.max_length], labels[: self.max_length]
         size = config.mask_size

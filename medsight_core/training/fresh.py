@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -37,17 +36,16 @@ def small_tokenizer(texts: Iterable[str], code_tokens: Sequence[str], words: int
     return tokenizer
 
 
-def write_fresh_model(
-    folder: Path, config: Callable[[int, int], MedSightConfig], texts: Iterable[str], seed: int = 0
-) -> None:
-    """A model folder with random weights.
+def fresh_model(
+    config: Callable[[int, int], MedSightConfig], texts: Iterable[str], seed: int = 0
+) -> tuple[MedSightModel, MedSightProcessor]:
+    """A model with random weights, and a tokenizer for the texts that it will read.
 
-    config: from the size of the vocabulary and the first code token to the configuration. texts: what it will read.
+    config: from the size of the vocabulary and the first code token to the configuration.
     """
     torch.manual_seed(seed)
     tokenizer = small_tokenizer(texts, CodebookConfig().code_tokens)
     first_code = tokenizer.convert_tokens_to_ids("[M0_0]")
     assert isinstance(first_code, int)  # noqa: S101 - one token was asked for
     built = config(len(tokenizer), first_code)
-    MedSightModel(built).save_pretrained(folder)
-    MedSightProcessor(built, tokenizer).save_pretrained(folder)
+    return MedSightModel(built), MedSightProcessor(built, tokenizer)

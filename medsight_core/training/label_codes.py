@@ -41,7 +41,8 @@ def label_codes(
         patches, class_token = model.see(inputs["pixel_values"].to(model.device))
         output = model.perceiver(patches)
         quantised = model.codebook(output.queries, class_token)
-        matches = matches_of(output, targets_of(inputs))
+        there = {key: [tensor.to(model.device) for tensor in inputs[key]] for key in ("masks", "classes")}
+        matches = matches_of(output, targets_of(there))
         for row, (record, (wanted, query)) in enumerate(zip(records, matches)):
             if len(wanted) < len(record.masks):
                 continue

@@ -82,7 +82,12 @@ def region_losses(
     return {"dice": dice / pairs, "entropy": entropy / pairs, "class": right_class / (weights or 1.0)}
 
 
-def code_mask_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums over codes of dice and cross entropy of logits and targets (n, h, w); empty targets count zero (spec 4)."""
+def code_mask_losses(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Sums over codes of dice and cross entropy of logits and targets (n, h, w); empty targets count zero (spec 4).
+
+    weights: (n,) of the codes in the sums; 1 when None.
+    """
     present = (targets.flatten(1).sum(1) > 0).float()
+    if weights is not None:
+        present = present * weights
     return (dice_loss(logits, targets, _CODE_SMOOTH) * present).sum(), (mask_entropy(logits, targets) * present).sum()

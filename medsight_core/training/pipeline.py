@@ -59,8 +59,16 @@ class Plan:
 def train_all(plan: Plan, report: Report, resume: bool = False) -> dict[str, dict[str, Any]]:
     """Run all stages; returns each stage's figures by its name. The trained model is in ``plan.folder / "model"``.
 
-    Raises InputError when the folder holds an earlier run and ``resume`` is false.
+    Raises InputError when the folder holds an earlier run and ``resume`` is false, for several processes (stages run in
+    these one by one), and for images that do not lie below the folder of the data's own files.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("All stages run in one process: start stage by stage with torchrun, or leave torchrun out.")
+    for dataset in BiomedParse(plan.regions).datasets:
+        if len(dataset) and not dataset[0].path.absolute().is_relative_to(plan.root):
+            raise InputError(
+                f"The images of '{dataset.name}' do not lie below '{plan.root}': move the meta file above all images."
+            )
     if plan.folder.exists() and any((plan.folder / name).exists() for name in STAGES) and not resume:
         raise InputError(f"'{plan.folder}' holds an earlier run: give another folder, or --resume to go on with it.")
     figures: dict[str, dict[str, Any]] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from medsight_core.errors import InputError
 from medsight_core.model.config import CodebookConfig, MedSightConfig
@@ -33,8 +33,10 @@ def pretrained_model(
     torch.manual_seed(seed)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(language), local_files_only=True)
+        words = AutoConfig.from_pretrained(str(language), local_files_only=True)
+        tied, words.tie_word_embeddings = words.tie_word_embeddings, False  # table and head learn the codes apart
         spoken = AutoModelForCausalLM.from_pretrained(
-            str(language), local_files_only=True, use_safetensors=True, dtype="auto"
+            str(language), config=words, local_files_only=True, use_safetensors=True, dtype="auto"
         )
     except (OSError, ValueError) as error:
         raise InputError(
@@ -42,6 +44,8 @@ def pretrained_model(
         ) from error
     if tokenizer.convert_tokens_to_ids(END) in (None, tokenizer.unk_token_id):
         raise InputError(f"The tokenizer in '{language}' does not know {END}: give a model with Qwen's chat tokens.")
+    if tied:
+        spoken.get_output_embeddings().load_state_dict(spoken.get_input_embeddings().state_dict())
     first = len(tokenizer)
     tokenizer.add_tokens(CodebookConfig().code_tokens)
     spoken.resize_token_embeddings(len(tokenizer))  # new rows are drawn around the mean of the old

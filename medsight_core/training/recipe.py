@@ -52,6 +52,13 @@ class Recipe:
     def __post_init__(self) -> None:  # noqa: D105
         if self.precision not in PRECISIONS:
             raise InputError(f"Unknown precision {self.precision!r}: use {' or '.join(PRECISIONS)}.")
+        if self.steps < 0 or self.epochs < 1 or self.save_every < 1 or self.log_every < 1:
+            raise InputError(
+                f"steps {self.steps}, epochs {self.epochs}, save_every {self.save_every}, log_every {self.log_every} "
+                "count things: give whole numbers above zero."
+            )
+        if not 0 < self.held_out < 1:
+            raise InputError(f"held_out is {self.held_out:g}: give a share between 0 and 1 to measure with.")
         if self.batch < 1 or self.accumulation < 1 or self.batch % self.accumulation:
             raise InputError(
                 f"A batch of {self.batch} cannot be split into {self.accumulation} micro-batches: make it a multiple."

@@ -179,7 +179,7 @@ class CodebookTask(Task):
 
     straight_through, unit_losses: see `Codebook.forward`; both false as the authors.
     revive_every: optimiser steps after which codes that nothing uses move to vectors that need one; 0 as the authors.
-    reconstruction_weight: 2 as the authors, who count the term twice.
+    reconstruction_weight: 2 as the authors, who count the term twice. commit_weight: 0.25 as the authors.
     """
 
     trainable = ("codebook.",)
@@ -194,10 +194,12 @@ class CodebookTask(Task):
         unit_losses: bool = True,
         revive_every: int = 25,
         reconstruction_weight: float = 1.0,
+        commit_weight: float = 1.0,
     ) -> None:
         super().__init__(model)
         self.straight_through, self.unit_losses = straight_through, unit_losses
-        self.revive_every, self.reconstruction_weight = revive_every, reconstruction_weight
+        self.revive_every = revive_every
+        self.reconstruction_weight, self.commit_weight = reconstruction_weight, commit_weight
         tables = model.codebook.tables
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self.register_buffer("usage", torch.zeros(tables.shape[:2]))
@@ -222,7 +224,7 @@ class CodebookTask(Task):
         parts = region_losses(masks, classes, targets_of(batch), 0.0, pairs, images, matches)
         share = len(class_token) / images
         parts["vq"] = share * quantised.vq_loss
-        parts["commit"] = share * quantised.commit_loss
+        parts["commit"] = share * self.commit_weight * quantised.commit_loss
         parts["reconstruction"] = share * self.reconstruction_weight * quantised.reconstruction_loss
         parts["modality"] = share * F.cross_entropy(codebook.modality(class_token).float(), batch["modalities"])
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
@@ -242,10 +244,10 @@ class CodebookTask(Task):
             self.usage[table] = self.USAGE_MEMORY * self.usage[table] + (1 - self.USAGE_MEMORY) * used
             if self.revive_every and int(self.steps) % self.revive_every == 0:
                 vectors = encoded[mine].flatten(0, 1)  # (n, code_dim)
-                nearest = (vectors @ F.normalize(tables[table], dim=-1).T).amax(dim=-1)
+                nearest = (vectors.float() @ F.normalize(tables[table].float(), dim=-1).T).amax(dim=-1)
                 dead = (self.usage[table] < 0.02 * self.usage[table].mean()).nonzero()[:, 0]
                 # Far vectors first: what no code is near to needs one most.
-                weight = (1 - nearest).clamp(min=1e-6).float().cpu()
+                weight = (1 - nearest).clamp(min=1e-6).cpu()
                 count = min(len(dead), len(vectors))
                 if count:
                     picked = torch.multinomial(weight, count, generator=generator).to(vectors.device)
@@ -304,7 +306,10 @@ def measure_pairs(
     masks: Tensor, classes: Tensor, targets: Sequence[RegionTargets], matches: Sequence[Match]
 ) -> dict[str, Tensor]:
     """Sums over a batch: Dice and right classes of matched queries, rejected ones among the others."""
-    sums = {name: masks.new_zeros(()) for name in ("dice", "right_class", "pairs", "rejected", "unmatched")}
+    sums = {
+        name: masks.new_zeros((), dtype=torch.float32)
+        for name in ("dice", "right_class", "pairs", "rejected", "unmatched")
+    }
     for row, (target, (wanted, query)) in enumerate(zip(targets, matches)):
         decided = classes[row].argmax(-1)
         free = torch.ones(len(decided), dtype=torch.bool, device=decided.device)

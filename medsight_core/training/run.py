@@ -67,8 +67,11 @@ def run_stage(run: StageRun, resume: bool = False, progress: Progress | None = N
     Raises InputError when the folder holds an earlier run and ``resume`` is false, and for data that cannot be used.
     """
     finished, figures = run.folder / "model", run.folder / "metrics.json"
-    if resume and finished.is_dir():
-        return json.loads(figures.read_text())
+    if resume and figures.is_file():
+        earlier = json.loads(figures.read_text())
+        _check_same(run, earlier)
+        if finished.is_dir():
+            return earlier
     if not resume and (finished.exists() or last_whole_checkpoint(run.folder)):
         raise InputError(f"'{run.folder}' holds an earlier run: give another folder, or --resume to go on with it.")
     if run.fsdp:
@@ -79,6 +82,8 @@ def run_stage(run: StageRun, resume: bool = False, progress: Progress | None = N
     torch.use_deterministic_algorithms(True, warn_only=True)
     model, processor = load_model(run.model)
     train, held_out, collate = datasets_of(run, processor)
+    if not len(held_out):  # type: ignore[arg-type]
+        raise InputError(f"'{run.data}' holds one image, which cannot both train and measure: give more.")
     if len(train) < run.recipe.batch:  # type: ignore[arg-type]
         raise InputError(
             f"There are {len(train)} records to train on and a batch is {run.recipe.batch}: give more data, or a "  # type: ignore[arg-type]
@@ -89,7 +94,7 @@ def run_stage(run: StageRun, resume: bool = False, progress: Progress | None = N
     task.start()
     report: dict[str, Any] = json.loads(figures.read_text()) if checkpoint else {}
     report |= {"stage": run.stage.name, "metric": run.stage.metric, "samples": len(train)}  # type: ignore[arg-type]
-    report |= {"recipe": asdict(run.recipe), "options": dict(run.options), "official": run.official}
+    report |= _settings(run)
 
     def begin() -> None:
         if checkpoint is None:
@@ -113,6 +118,32 @@ def run_stage(run: StageRun, resume: bool = False, progress: Progress | None = N
         save_model(trained.model, processor, finished)
     trainer.accelerator.wait_for_everyone()
     return report
+
+
+def _settings(run: StageRun) -> dict[str, Any]:
+    """What the result depends on, as `metrics.json` keeps it."""
+    return {
+        "model": str(run.model.absolute()),
+        "data": str(run.data.absolute()),
+        "recipe": asdict(run.recipe),
+        "options": dict(run.options),
+        "official": run.official,
+    }
+
+
+def _check_same(run: StageRun, earlier: Mapping[str, Any]) -> None:
+    """Raise InputError unless a run goes on as it was begun; how often it saves and logs may change."""
+    free = ("save_every", "log_every", "workers")
+    for group, now in _settings(run).items():
+        before = earlier.get(group)
+        pairs = now.items() if isinstance(now, dict) and isinstance(before, dict) else [(group, now)]
+        for name, value in pairs:
+            was = before.get(name) if isinstance(before, dict) else before
+            if name not in free and was != value:
+                raise InputError(
+                    f"The run in '{run.folder}' was begun with {name} = {was} and this is {value}: go on with the "
+                    "same, or give another folder."
+                )
 
 
 def datasets_of(run: StageRun, processor: MedSightProcessor) -> tuple[Dataset, Dataset, Any]:

@@ -27,7 +27,7 @@ class Stage:
     number: as the paper counts; 0 for what stands in for a pretrained tower.
     data: REGIONS (BiomedParse folders) or CONVERSATIONS (records of model-spec section 5).
     task: builds the task from the model and options. ours, authors: the options by default and with ``official``.
-    metric: the figure that tells how good it is; lower_is_better: for losses.
+    metric: the figure that tells how good it is.
     recipe: the paper's numbers.
     """
 
@@ -37,7 +37,6 @@ class Stage:
     task: Callable[..., Task]
     recipe: Recipe
     metric: str
-    lower_is_better: bool = False
     ours: Mapping[str, Any] = field(default_factory=dict)
     authors: Mapping[str, Any] = field(default_factory=dict)
 
@@ -47,7 +46,7 @@ class Stage:
 
 
 _REGIONS = Recipe(learning_rate=1e-4, batch=48, epochs=20, beta2=0.99, floor=0.01, by_epoch=True)
-_LANGUAGE = Recipe(learning_rate=2e-5, batch=32, epochs=3, warm_up=0.03, precision="bf16")
+_LANGUAGE = Recipe(learning_rate=2e-5, batch=32, epochs=3, warm_up=0.03, precision="bf16", held_out=0.01)
 
 STAGES: dict[str, Stage] = {
     stage.name: stage
@@ -77,8 +76,20 @@ STAGES: dict[str, Stage] = {
             task=CodebookTask,
             recipe=replace(_REGIONS, batch=16, epochs=3),
             metric="dice",
-            ours={"straight_through": True, "unit_losses": True, "revive_every": 25, "reconstruction_weight": 1.0},
-            authors={"straight_through": False, "unit_losses": False, "revive_every": 0, "reconstruction_weight": 2.0},
+            ours={
+                "straight_through": True,
+                "unit_losses": True,
+                "revive_every": 25,
+                "reconstruction_weight": 1.0,
+                "commit_weight": 1.0,
+            },
+            authors={
+                "straight_through": False,
+                "unit_losses": False,
+                "revive_every": 0,
+                "reconstruction_weight": 2.0,
+                "commit_weight": 0.25,
+            },
         ),
         Stage(
             name="align-vision",
@@ -87,9 +98,8 @@ STAGES: dict[str, Stage] = {
             task=partial(ConversationTask, trainable=("image_to_text.",), with_masks=False),
             recipe=replace(_LANGUAGE, batch=128, epochs=1),
             metric="cross_entropy",
-            lower_is_better=True,
-            ours={"train_language": False},
-            authors={"train_language": False},
+            ours={"train_language": False, "per_conversation": False},
+            authors={"train_language": False, "per_conversation": True},
         ),
         Stage(
             name="align-text",
@@ -98,8 +108,8 @@ STAGES: dict[str, Stage] = {
             task=partial(ConversationTask, trainable=("text_to_image.",), with_masks=True, code_rows=True),
             recipe=replace(_LANGUAGE, learning_rate=5e-4, batch=8),
             metric="dice",
-            ours={"start_codes": True, "code_outputs": True, "query_scale": 0.05},
-            authors={"start_codes": True, "code_outputs": False, "query_scale": 1.0},
+            ours={"start_codes": True, "code_outputs": True, "query_scale": 0.05, "per_conversation": False},
+            authors={"start_codes": True, "code_outputs": False, "query_scale": 1.0, "per_conversation": True},
         ),
         Stage(
             name="instruct",
@@ -110,6 +120,8 @@ STAGES: dict[str, Stage] = {
             ),
             recipe=replace(_LANGUAGE, checkpointing=True),
             metric="code_accuracy",
+            ours={"per_conversation": False},
+            authors={"per_conversation": True},
         ),
     )
 }

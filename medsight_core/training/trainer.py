@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from medsight_core.errors import InputError
 from medsight_core.training.recipe import Recipe
 from medsight_core.training.sharding import keep_precise, sharding_of
 from medsight_core.training.task import Task, freeze_all_but
@@ -85,13 +86,19 @@ class StageTrainer(Trainer):
         return (loss, terms) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the loss's terms, means over the steps since the last log."""
-        steps = max(1, self.state.global_step - getattr(self, "_logged_step", 0))
+        """Add the loss's terms, this process's share of them, means over the steps since the last log."""
+        steps = max(1, len(self._terms.get("loss", ())) // self.recipe.accumulation)
         for name, values in self._terms.items():
             if name != "loss":
                 logs[f"loss_{name}"] = float(torch.stack(values).sum()) / steps
-        self._terms, self._logged_step = {}, self.state.global_step
+        self._terms = {}
         super().log(logs, start_time)
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> RandomSampler:
+        """Whole steps only: a rest of less than a batch is left out of each epoch, whatever the accumulation."""
+        data = self.train_dataset if train_dataset is None else train_dataset
+        assert data is not None  # noqa: S101
+        return RandomSampler(data, num_samples=len(data) // self.recipe.batch * self.recipe.batch)  # type: ignore[arg-type]
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW; the tower, where it learns, at its own rate."""
@@ -179,7 +186,12 @@ class _Report(TrainerCallback):
 
 def _arguments(recipe: Recipe, folder: Path, sharding: Mapping[str, Any] | None) -> TrainingArguments:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    micro_batch = max(1, recipe.batch // (recipe.accumulation * processes))
+    micro_batch, rest = divmod(recipe.batch, recipe.accumulation * processes)
+    if rest:
+        raise InputError(
+            f"A batch of {recipe.batch} cannot be split over {processes} processes and {recipe.accumulation} "
+            "micro-batches: make it a multiple of both."
+        )
     checkpointing = recipe.checkpointing and sharding is None  # sharded models bring their own
     spread: dict[str, Any] = {} if sharding is None else {"fsdp": True, "fsdp_config": dict(sharding)}
     arguments = TrainingArguments(

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from medsight_core.model.medsight import IMAGE_SENTINEL, MedSightModel
-from medsight_core.model.processor import END, MedSightProcessor
+from medsight_core.model.processor import MedSightProcessor
+from medsight_core.training.fresh import small_tokenizer
 from sample_data.training.concepts import BY_NAME, CONCEPTS
 from sample_data.training.conversations import Scene, write_conversation
 from sample_data.training.planes import MIN_VISIBLE_PIXELS, LabelledPlanes, augment, draw, visible_pixels
@@ -47,19 +47,7 @@ def train_tokenizer(code_tokens: list[str], rng: random.Random) -> PreTrainedTok
         names = rng.sample([concept.name for concept in CONCEPTS], 3)
         scene = Scene(rng.choice(("CT", "MR")), rng.choice(("axial", "coronal")), tuple(names))
         texts += [text for turn in write_conversation(scene, 1, rng) for text in (turn.question, turn.answer)]
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=WORDS, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
-    # Codes are words of their own: the tokenizer must not learn pieces of them.
-    backend.train_from_iterator((_without_codes(text) for text in texts), trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, eos_token=END, additional_special_tokens=["<|im_start|>"]
-    )
-    tokenizer.add_tokens(code_tokens)
-    return tokenizer
+    return small_tokenizer(texts, code_tokens, WORDS)
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from medsight_core.data.records import Conversations
+from medsight_core.data.records import Conversation, Conversations, Turn
 from medsight_core.training.conversation_task import ConversationTask
 from medsight_core.training.datasets import ConversationDataset, collate_conversations
 from medsight_core.training.task import freeze_all_but
@@ -51,6 +51,27 @@ def test_a_batch_is_the_mean_of_its_conversations(batch_for):
             alone.append(task(totals=totals, **single))
     for term in ("text", "dice", "entropy"):
         assert float(together[term]) == pytest.approx(sum(float(part[term]) for part in alone), rel=1e-4)
+
+
+def test_conversations_may_count_alike(batch_for):
+    model, processor = tiny_model()
+    task = ConversationTask(model, TRAINABLE, with_masks=True, per_conversation=True)
+    pair = batch_for(processor, 2)
+    with torch.no_grad():
+        together = task(totals=torch.tensor(task.count(pair)), **pair)
+        alone = [task(totals=torch.tensor(task.count(one)), **one) for one in one_by_one(processor, batch_for)]
+    for term in ("text", "dice", "entropy"):
+        assert float(together[term]) == pytest.approx(sum(float(part[term]) for part in alone) / 2, rel=1e-4)
+
+
+def test_words_alone_teach_nothing_where_only_image_tokens_learn(batch_for):
+    model, processor = tiny_model()
+    task = ConversationTask(model, ("image_to_text.",), with_masks=False)
+    freeze_all_but(model, task.trainable)
+    words = Conversation("w", (), (Turn("Hello?", "Hello."),))
+    batch = collate_conversations([ConversationDataset([words], processor, 2000)[0]])
+    task(totals=torch.tensor(task.count(batch)), **batch)["loss"].backward()
+    assert not model.image_to_text[0].weight.grad.any()
 
 
 def one_by_one(processor, batch_for):

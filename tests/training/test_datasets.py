@@ -105,6 +105,19 @@ def test_a_sample_whose_codes_would_be_cut_is_refused_by_name(processor, picture
         ConversationDataset([record], processor, 100)[0]
 
 
+def test_codes_that_the_model_does_not_have_are_told(processor, picture, mask):
+    record = Conversation("ct-5", (picture,), (Turn("It?", "Here [M77_1]."),), ((mask,),), ("M77_1",))
+    with pytest.raises(InputError, match=r"^Record 'ct-5' names codes that the model does not have \(M77_1\): label"):
+        ConversationDataset([record], processor, 2000)[0]
+
+
+def test_a_modality_without_a_table_is_told(phantoms, processor):
+    image = BiomedParse(phantoms)[0]
+    odd = type(image)("odd", "d", image.path, 18, image.masks)
+    with pytest.raises(InputError, match=r"^Image 'odd' has modality 18 and the model knows 0 to 17: correct the meta"):
+        RegionDataset([odd], processor, 16, antialias=True)[0]
+
+
 def test_long_words_after_the_last_code_are_cut(processor, picture):
     record = Conversation("ct-8", (picture,), (Turn("Tell.", "Much. " * 100),))
     assert len(ConversationDataset([record], processor, 200)[0]["input_ids"]) == 200

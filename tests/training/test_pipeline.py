@@ -66,6 +66,25 @@ def test_a_stopped_run_goes_on_and_a_finished_one_is_left_alone(plan):
     assert not any(what.startswith("Stage") for what in again)
 
 
+def test_several_processes_are_refused(plan, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match=r"^All stages run in one process: start stage by stage with torchrun, or"):
+        train_all(plan, lambda *step: None)
+
+
+def test_images_outside_the_data_folder_are_told_at_once(plan, tmp_path):
+    meta = json.loads(plan.regions.read_text())
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    for key in ("image_roots", "mask_roots", "annotations"):
+        meta[key] = [str((plan.regions.parent / path).absolute()) for path in meta[key]]
+    (folder / "meta.json").write_text(json.dumps(meta))
+    (folder / "words.json").write_text(plan.descriptions.read_text())
+    away = replace(plan, regions=folder / "meta.json", descriptions=folder / "words.json")
+    with pytest.raises(InputError, match=r"^The images of 'phantom-abdomen.*' do not lie below '.*elsewhere': move"):
+        train_all(away, lambda *step: None)
+
+
 def test_conversations_that_are_given_are_used(plan, grounded):
     given = replace(plan, grounded=grounded, folder=plan.folder / "given", with_tower=False)
     figures = train_all(given, lambda *step: None)

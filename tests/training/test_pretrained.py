@@ -58,6 +58,20 @@ def test_the_command_writes_a_folder_that_loads(parts, tmp_path):
     assert "is there already: give another folder." in " ".join(again.output.split())
 
 
+def test_a_tied_head_is_untied(parts, tmp_path):
+    language, tower, spoken, _ = parts
+    spoken.config.tie_word_embeddings = True
+    spoken.tie_weights()
+    spoken.save_pretrained(language)
+    model, processor = pretrained_model(language, tower)
+    table, head = model.get_input_embeddings().weight, model.language.get_output_embeddings().weight
+    assert table is not head
+    torch.testing.assert_close(table, head)
+    model.save_pretrained(tmp_path / "saved")
+    processor.save_pretrained(tmp_path / "saved")
+    assert load_model(tmp_path / "saved")[0].config.tie_word_embeddings is False
+
+
 def test_what_is_no_language_model_is_told(parts, tmp_path):
     with pytest.raises(InputError, match=r"holds no language model: give a transformers folder with safetensors and a"):
         pretrained_model(tmp_path, parts[1])

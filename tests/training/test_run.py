@@ -159,6 +159,27 @@ def test_an_earlier_run_is_not_overwritten(run_of):
     assert run_stage(run, resume=True)["steps"] == 2  # finished: nothing is done again
 
 
+def test_a_run_goes_on_only_as_it_was_begun(run_of):
+    run_stage(run_of("codebook", steps=2))
+    with pytest.raises(InputError, match=r"was begun with batch = 4 and this is 8: go on with the same, or"):
+        run_stage(run_of("codebook", steps=2, batch=8), resume=True)
+    assert run_stage(run_of("codebook", steps=2, log_every=3), resume=True)["steps"] == 2
+
+
+def test_an_epoch_has_as_many_steps_however_they_are_split(run_of):
+    steps = [
+        run_stage(run_of("codebook", f"run{split}", steps=0, epochs=2, batch=8, accumulation=split))["steps"]
+        for split in (1, 4)
+    ]
+    assert steps == [4, 4]  # 22 records: two whole batches an epoch
+
+
+def test_a_batch_that_does_not_fit_the_processes_is_told(run_of, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(InputError, match=r"^A batch of 4 cannot be split over 3 processes and 1 micro-batches: make"):
+        run_stage(run_of("codebook"))
+
+
 def test_too_little_data_is_told(run_of):
     with pytest.raises(InputError, match=r"^There are 22 records to train on and a batch is 64: give more data, or a"):
         run_stage(run_of("codebook", batch=64))
