@@ -19,6 +19,7 @@ from rich.console import Console
 
 import medsight_core
 from medsight_core.cli import convert, data, failures, train
+from medsight_core.cli.doctor import doctor
 from medsight_core.cli.evaluate import evaluate
 from medsight_core.cli.failures import guarded
 from medsight_core.errors import InputError, MedSightError
@@ -154,6 +155,7 @@ app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")
 app.command()(convert.convert)
 app.command()(evaluate)
+app.command()(doctor)
 
 
 @app.command()
