@@ -65,3 +65,15 @@ def test_the_official_size_on_a_cpu_is_refused(capsys):
 def test_the_default_precision_is_left_alone():
     build(config_of(tiny=True, layers=None), "cpu")
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_on_a_gpu_every_weight_is_made_there_in_bfloat16():
+    model = build(config_of(tiny=False, layers=None), "meta")  # stands in for a GPU
+    parameters = list(model.parameters())
+    assert {(value.device.type, value.dtype) for value in parameters} == {("meta", torch.bfloat16)}
+    assert sum(value.numel() for value in parameters) == 8_644_966_646
+
+
+def test_bfloat16_goes_through():
+    model = build(config_of(tiny=True, layers=None), "cpu").to(torch.bfloat16)
+    assert all(measure(model, tokens=3, codes=[1, 2], repeats=1).values())
