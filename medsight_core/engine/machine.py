@@ -22,7 +22,7 @@ _INSTRUCTIONS = {
     "avx2": "AVX2", "avx512_f": "AVX-512", "avx512_bf16": "AVX-512 bf16", "amx_bf16": "AMX bf16", "sve": "SVE",
 }  # fmt: skip
 _NARROW = 32  # width of the stand-in, whose arithmetic takes no time
-_SHORT, _LONG = 2, 6  # tokens of the stand-in's replies, whose difference is free of the beginning
+_TOKENS = 8  # of the stand-in's reply
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def this_machine() -> Machine:
 def measure_speed(config: MedSightConfig, device: str, dtype: torch.dtype, seconds: float = 0.5) -> Speed:
     """Time a device on stand-ins for a model's parts; each is timed once at least, however slow the device is."""
     share, cpu = seconds / 4, device == "cpu"
-    side, long, most = (512, 8192, 4e9) if cpu else (8192, 16384, 4e11)
+    side, long, most = (512, 8192, 4e9) if cpu else (4096, 8192, 1e11)
     square = torch.ones(side, side, device=device, dtype=dtype)
     product = _fastest(lambda: square @ square, device, share)
     width, ratio = config.vision_config.hidden_size, config.perceiver_config.ffn_ratio
@@ -107,20 +107,19 @@ def _step(text: PreTrainedConfig, device: str, dtype: torch.dtype, seconds: floa
     model = AutoModelForCausalLM.from_config(narrow).to(device, dtype).eval()
     prompt = torch.zeros(1, 1, narrow.hidden_size, device=device, dtype=dtype)
 
-    def reply(tokens: int) -> Callable[[], object]:
-        return lambda: model.generate(
+    def reply() -> object:
+        return model.generate(
             inputs_embeds=prompt,
             attention_mask=torch.ones(1, 1, dtype=torch.long, device=device),
-            max_new_tokens=tokens,
-            min_new_tokens=tokens,
+            max_new_tokens=_TOKENS,
+            min_new_tokens=_TOKENS,
             do_sample=False,
             pad_token_id=0,
             output_hidden_states=True,
             return_dict_in_generate=True,
         )
 
-    short, long = (_fastest(reply(count), device, seconds / 2) for count in (_SHORT, _LONG))
-    return max(0.0, long - short) / (_LONG - _SHORT)
+    return _fastest(reply, device, seconds) / _TOKENS
 
 
 def _fastest(work: Callable[[], object], device: str, seconds: float) -> float:

