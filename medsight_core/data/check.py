@@ -241,14 +241,12 @@ class _ConversationCheck(_Check[Conversation]):
 
 def _lengths(record: Conversation, processor: MedSightProcessor) -> tuple[int, int]:
     """Tokens of the whole sequence with its images, and how many of them reach to the last image or code."""
+    from medsight_core.data.encoding import encode_conversation  # brings torch, which pictures alone do not need
+
     config = processor.config
     codes = range(config.first_code_token, config.first_code_token + config.num_code_tokens)
-    ids = processor.prompt_start()
-    for number, turn in enumerate(record.turns):
-        ids += processor.question_ids(turn.question, 0 if number else len(record.images))
-        ids += processor.answer_ids(turn.answer)
     length = needed = 0
-    for token in ids:
+    for token in encode_conversation(processor, record.turns, len(record.images)).ids:
         length += config.num_image_tokens if token < 0 else 1  # below zero stands the image's sentinel
         if token < 0 or token in codes:
             needed = length

@@ -11,13 +11,12 @@ Knows the fields and nothing of models or words; reads no pixels.
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterable, Mapping, Sequence, Union
 
-from medsight_core.data.images import inside
+from medsight_core.data.images import inside, relative
 from medsight_core.data.record_file import RecordFile
 from medsight_core.data.sequence import LazySequence
 from medsight_core.errors import InputError
@@ -117,14 +116,10 @@ def _field(record: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) 
 def _to_record(image: CodedImage, root: PathLike) -> dict[str, Any]:
     return {
         "id": image.id,
-        "image": _relative(image.path, root),
+        "image": relative(root, image.path),
         "modality": image.modality,
         "masks": [
-            {"id": mask.id, "file": _relative(mask.path, root), "name": mask.name, "code": mask.code}
+            {"id": mask.id, "file": relative(root, mask.path), "name": mask.name, "code": mask.code}
             for mask in image.masks
         ],
     }
-
-
-def _relative(path: Path, root: PathLike) -> str:
-    return Path(os.path.relpath(inside(root, str(path.absolute())), root)).as_posix()

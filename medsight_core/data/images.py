@@ -51,6 +51,14 @@ def inside(root: PathLike, name: str) -> Path:
     return Path(path)
 
 
+def relative(root: PathLike, path: Path) -> str:
+    """The name of a file below the folder ``root``, the inverse of `inside`, with slashes on every system.
+
+    Raises InputError for a file outside of it.
+    """
+    return Path(os.path.relpath(inside(root, str(path.absolute())), root)).as_posix()
+
+
 def _open(path: PathLike) -> Image.Image:
     """The file's pixels in their own mode."""
     try:

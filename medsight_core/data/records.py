@@ -15,14 +15,13 @@ A record::
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
 
-from medsight_core.data.images import inside
+from medsight_core.data.images import inside, relative
 from medsight_core.data.record_file import RecordFile
 from medsight_core.data.sequence import LazySequence
 from medsight_core.errors import InputError
@@ -114,7 +113,7 @@ def to_record(conversation: Conversation, root: Union[str, Path]) -> dict[str, A
 
     Raises InputError for a file outside ``root``.
     """
-    images = [_relative(path, root) for path in conversation.images]
+    images = [relative(root, path) for path in conversation.images]
     record: dict[str, Any] = {
         "id": conversation.id,
         "image": images if len(images) > 1 else next(iter(images), None),
@@ -125,7 +124,7 @@ def to_record(conversation: Conversation, root: Union[str, Path]) -> dict[str, A
         ],
     }
     if conversation.masks:
-        files = [[_relative(path, root) for path in paths] for paths in conversation.masks]
+        files = [[relative(root, path) for path in paths] for paths in conversation.masks]
         record["mask_orders"] = list(range(len(files)))
         record["mask_files"] = {str(n): paths if len(paths) > 1 else paths[0] for n, paths in enumerate(files)}
         record["mask_codes"] = {str(n): code for n, code in enumerate(conversation.codes)}
@@ -171,7 +170,3 @@ def _names(value: Any, field: str, name: str) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(file, str) for file in names):
         raise InputError(f"{name!r} has {value!r} in {field}: give a file name or a list of them.")
     return names
-
-
-def _relative(path: Path, root: Union[str, Path]) -> str:
-    return Path(os.path.relpath(inside(root, str(path.absolute())), root)).as_posix()

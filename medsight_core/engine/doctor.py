@@ -147,10 +147,7 @@ def expect(costs: Costs, speed: Speed, itemsize: int) -> Expectation:
 
     A question about a plane sees it, reads, replies, and decodes twice: to choose between codes, and to outline. A
     volume is seen and outlined on all planes; the language model reads its key planes, where codes are chosen. What
-    prepares pictures and paints masks is not counted. Compared once, on two AVX2 cores that nothing else used: the
-    shipped model took 0.39 s for a plane where 0.20 s were expected (8 tokens), and 2.9 s for 34 planes where 2.3 s
-    were. At official size a perceiver pass took 35 s where 43 s were, two decoder layers 9.9 s to read where 7.4 s
-    were, and 0.13 s a token where 0.11 s were. No GPU was at hand.
+    prepares pictures and paints masks is not counted, so a small model's plane takes longer than this says.
     """
     see, regions, outline = (work / speed.pixels for work in (costs.see, costs.regions, costs.decode))
     read = costs.read / speed.products

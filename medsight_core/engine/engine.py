@@ -117,7 +117,7 @@ class Engine:
     def _reply(self, prompt: str, history: Sequence[tuple[str, str]], features: ImageFeatures) -> list[_Reply]:
         """What the language model says to each key plane."""
         turns = plain_history(history)
-        while (room := self._room(ids := self.processor.prompt_ids(prompt, turns))) < LEAST_ROOM:
+        while (room := self.processor.room(ids := self.processor.prompt_ids(prompt, turns))) < LEAST_ROOM:
             if not turns:
                 raise TooLargeError("The prompt is too long for this model: ask a shorter question.")
             turns = turns[1:]  # a long conversation forgets its beginning
@@ -137,10 +137,6 @@ class Engine:
             ]
             replies.append(_Reply(text, mentions, candidates))
         return replies
-
-    def _room(self, ids: Sequence[int]) -> int:
-        """How many tokens a reply to this prompt may have."""
-        return self.config.text_config.max_position_embeddings - len(ids) - self.config.num_image_tokens
 
     def _answer(
         self, prompt: str, replies: list[_Reply], findings: list[Finding], volume: Volume, scope: str, timings: _Timings

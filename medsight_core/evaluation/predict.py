@@ -77,7 +77,8 @@ class Predictor:
         """Raises InputError for a question that is too long, or that has masks and not exactly one picture."""
         if case.masks and len(case.images) != 1:
             raise InputError(f"it has masks and {len(case.images)} pictures where one is expected.")
-        if self._room(self._ids(case.prompt, len(case.images)), len(case.images)) < LEAST_ROOM:
+        count = len(case.images)
+        if self.processor.room(self._ids(case.prompt, count), count) < LEAST_ROOM:
             raise TooLargeError("its question is too long for this model.")
 
     @torch.inference_mode()
@@ -121,7 +122,9 @@ class Predictor:
         replies: dict[int, _Reply] = {}
         for (prompt, count), places in same.items():
             ids = self._ids(prompt, count)
-            wanted = min(self.options.max_new_tokens or self.model.config.max_new_tokens, self._room(ids, count))
+            wanted = min(
+                self.options.max_new_tokens or self.model.config.max_new_tokens, self.processor.room(ids, count)
+            )
             settings = {"max_new_tokens": wanted, "repetition_penalty": self.options.repetition_penalty}
             if count > 1:
                 replies |= {index: self._about_several(ids, own[index], settings) for index in places}
@@ -138,25 +141,12 @@ class Predictor:
     def _ids(self, prompt: str, pictures: int) -> list[int]:
         return self.processor.prompt_ids(prompt, num_images=pictures)
 
-    def _room(self, ids: Sequence[int], pictures: int) -> int:
-        """How many tokens a reply to this prompt may have."""
-        config = self.model.config
-        return int(config.text_config.max_position_embeddings - len(ids) - config.num_image_tokens * pictures)
-
     def _about_several(self, ids: Sequence[int], features: ImageFeatures, settings: dict[str, Any]) -> _Reply:
         """The reply to a question about several pictures, which is text only; codes are not decoded."""
         embeds = self.model.splice(ids, self.model.image_tokens(features))[None]
-        end = self.processor.eos_token
-        output = self.model.language.generate(
-            inputs_embeds=embeds,
-            attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device),
-            eos_token_id=end,
-            pad_token_id=end,
-            do_sample=False,
-            **settings,
-        )
-        new = [token for token in output[0].tolist() if token != end]
-        return _Reply(self.processor.text_and_codes(new)[0], (), embeds.new_zeros(0, embeds.shape[-1]))
+        (generation,) = self.model.reply(embeds, self.processor.eos_token, **settings)
+        text, _ = self.processor.text_and_codes(generation.ids)
+        return _Reply(text, (), embeds.new_zeros(0, embeds.shape[-1]))
 
     def _maps(
         self, cases: Sequence[Case], own: Sequence[ImageFeatures], replies: Sequence[_Reply]

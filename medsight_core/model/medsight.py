@@ -134,6 +134,11 @@ class MedSightModel(PreTrainedModel):
         """
         images = self.image_tokens(features)
         embeds = torch.stack([self.splice(ids, image[None]) for image in images])
+        return self.reply(embeds, eos_token, max_new_tokens, **options)
+
+    @torch.inference_mode()
+    def reply(self, embeds: Tensor, eos_token: int, max_new_tokens: int = 512, **options: Any) -> list[Generation]:
+        """Reply to B prompts whose images are spliced in already, ``embeds`` (B, T, H); options as `generate`."""
         output = self.language.generate(
             inputs_embeds=embeds,
             attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device),

@@ -94,6 +94,11 @@ class MedSightProcessor:
         """Ids of one complete assistant turn, header and end token included."""
         return self._encode(f"{ASSISTANT}{answer}{END}\n")
 
+    def room(self, ids: Sequence[int], num_images: int = 1) -> int:
+        """How many tokens the reply to a prompt with so many images may have."""
+        taken = len(ids) + self.config.num_image_tokens * num_images
+        return int(self.config.text_config.max_position_embeddings - taken)
+
     def plain(self, text: str) -> str:
         """``text`` without anything that the tokenizer would read as a control token: a user cannot forge a turn."""
         for token in self.tokenizer.all_special_tokens:

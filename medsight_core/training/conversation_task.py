@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medsight_core.data.encoding import IGNORED
 from medsight_core.model.medsight import IMAGE_SENTINEL, MedSightModel
-from medsight_core.training.encoding import IGNORED
 from medsight_core.training.losses import code_mask_losses
 from medsight_core.training.region_tasks import hard_dice
 from medsight_core.training.task import Batch, Task, ratio

@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from medsight_core.data.biomedparse import LabelledImage
+from medsight_core.data.encoding import IGNORED, encode_conversation, spliced_length
 from medsight_core.data.images import read_image, read_mask
 from medsight_core.data.records import Conversation
 from medsight_core.errors import InputError
 from medsight_core.imaging.visible_box import VisibleBox
 from medsight_core.model.medsight import IMAGE_SENTINEL
 from medsight_core.model.processor import MedSightProcessor
-from medsight_core.training.encoding import IGNORED, encode_conversation, spliced_length
 
 Sample = dict[str, Any]
 

@@ -67,6 +67,7 @@ def run_stage(run: StageRun, resume: bool = False, progress: Progress | None = N
     Raises InputError when the folder holds an earlier run and ``resume`` is false, and for data that cannot be used.
     """
     finished, figures = run.folder / "model", run.folder / "metrics.json"
+    earlier: dict[str, Any] = {}
     if resume and figures.is_file():
         earlier = json.loads(figures.read_text())
         _check_same(run, earlier)
@@ -92,7 +93,7 @@ def run_stage(run: StageRun, resume: bool = False, progress: Progress | None = N
     task = run.stage.build(model, run.options)
     checkpoint = last_whole_checkpoint(run.folder) if resume else None
     task.start()
-    report: dict[str, Any] = json.loads(figures.read_text()) if checkpoint else {}
+    report = earlier if checkpoint else {}
     report |= {"stage": run.stage.name, "metric": run.stage.metric, "samples": len(train)}  # type: ignore[arg-type]
     report |= _settings(run)
 
@@ -136,9 +137,10 @@ def _check_same(run: StageRun, earlier: Mapping[str, Any]) -> None:
     free = ("save_every", "log_every", "workers")
     for group, now in _settings(run).items():
         before = earlier.get(group)
-        pairs = now.items() if isinstance(now, dict) and isinstance(before, dict) else [(group, now)]
-        for name, value in pairs:
-            was = before.get(name) if isinstance(before, dict) else before
+        if not isinstance(now, dict):
+            now, before = {group: now}, {group: before}
+        for name, value in now.items():
+            was = (before or {}).get(name)
             if name not in free and was != value:
                 raise InputError(
                     f"The run in '{run.folder}' was begun with {name} = {was} and this is {value}: go on with the "

@@ -5,10 +5,10 @@ from reference.chat import IMAGE
 from reference.labels import IGNORED, encode, expand
 from tiny_model import tiny_config, tiny_tokenizer
 
+from medsight_core.data.encoding import encode_conversation, spliced_length
 from medsight_core.data.records import Turn
 from medsight_core.model.medsight import IMAGE_SENTINEL
 from medsight_core.model.processor import MedSightProcessor
-from medsight_core.training.encoding import encode_conversation, spliced_length
 
 CONVERSATION = [
     ("Here is a slice.\n\nOutline the liver.\nPlease.", "The liver is\nsegmented as [M0_16]."),

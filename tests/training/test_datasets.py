@@ -8,6 +8,7 @@ from PIL import Image
 from tiny_model import tiny_model
 
 from medsight_core.data.biomedparse import BiomedParse
+from medsight_core.data.encoding import IGNORED
 from medsight_core.data.records import Conversation, Turn
 from medsight_core.errors import InputError
 from medsight_core.model.medsight import IMAGE_SENTINEL
@@ -18,7 +19,6 @@ from medsight_core.training.datasets import (
     collate_regions,
     mask_tensor,
 )
-from medsight_core.training.encoding import IGNORED
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What becomes of every tensor of the authors' files, decided from names and shapes before a number is read.
 
-Each of our tensors needs a origin whose sources are there in the right shapes, and each of theirs is used or left out
+Each of our tensors needs an origin whose sources are there in the right shapes, and each of theirs is used or left out
 for a stated reason; anything else is a `Fault`. It opens and writes no file.
 """
 
