@@ -80,6 +80,9 @@ _STRUCTURES: dict[str, _Structure] = {
     "pancreas": _Structure("15776009", "Pancreas", 38, 0.80, 1.0),
     "urinary bladder": _Structure("89837001", "Bladder", 55, 0.65, 0.95),
     # findings
+    "lesion": _Structure("52988006", "Lesion", 340, 0.85, 1.0, category="altered"),
+    "liver lesion": _Structure("", "", 68, 0.90, 1.0, category="altered"),
+    "kidney cyst": _Structure("", "", 188, 0.85, 1.0, category="altered"),
     "nodule": _Structure("27925004", "Nodule", 315, 0.90, 1.0, category="altered"),
     "tumour": _Structure("108369006", "Neoplasm", 285, 0.85, 1.0, category="altered"),
     "oedema": _Structure("79654002", "Edema", 150, 0.65, 0.90, category="altered"),

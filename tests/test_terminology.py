@@ -20,7 +20,7 @@ DICOM_WORDS = {
     "tumour": "tumor",
     "oedema": "edema",
 }
-UNCODED = {"fetal head"}
+UNCODED = {"fetal head", "liver lesion", "kidney cyst"}
 
 
 def meanings(scheme: str, value: str) -> set[str]:

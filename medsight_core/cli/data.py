@@ -11,6 +11,7 @@ from rich.table import Table
 
 from medsight_core.cli.converse import converse
 from medsight_core.cli.failures import guarded
+from medsight_core.cli.generate import generate
 from medsight_core.cli.label_codes import label_codes
 from medsight_core.errors import InputError
 
@@ -118,3 +119,4 @@ def _figures(report: Report) -> list[tuple[str, str]]:
 # Commands of this group in files of their own are registered below, one line each.
 app.command()(converse)
 app.command()(label_codes)
+app.command()(generate)
