@@ -97,6 +97,25 @@ def start(
     console.print(str(out), style="dim", markup=False, soft_wrap=True)
 
 
+@app.command("start-small")
+@guarded
+def start_small(
+    vision: Annotated[Path, typer.Option(help="Folder of the model whose tower, perceiver and codebook it gets.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model.")],
+    base: Annotated[str, typer.Option(help="Installed language model to stand on.")] = "smollm2-135m-instruct",
+    rank: Annotated[int, typer.Option(help="Rank of the adapter on its linear layers.", min=1)] = 16,
+    last_layers: Annotated[int | None, typer.Option(help="Adapt so many of its last layers; all if left out.")] = None,
+) -> None:
+    """A model to start from whose folder stays small: an installed language model with an adapter, a trained vision."""
+    from medsight_core.training.pretrained import model_on_base
+    from medsight_core.training.run import save_model
+
+    if out.exists():
+        raise InputError(f"'{out}' is there already: give another folder.")
+    save_model(*model_on_base(base, vision, rank, 2 * rank, last_layers), out)
+    console.print(str(out), style="dim", markup=False, soft_wrap=True)
+
+
 @app.command("all")
 @guarded
 def all_stages(

@@ -6,12 +6,16 @@ not seen." This module knows nothing of how people ask.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Sequence
 
 import numpy as np
 
 from medsight_core.data.targets import Target
 from medsight_core.engine.wording import is_plural, not_seen
+
+NOTHING_SEEN = "Nothing that I know is seen."
+NOTHING_ABNORMAL = "Nothing abnormal that I know is seen."
 
 _CLEARLY_LARGER = 1.25
 _CLEARLY_APART = 0.06  # of the picture's width
@@ -39,6 +43,17 @@ def place(target: Target) -> str:
     )
 
 
+def name_view(view: str) -> str:
+    """ "This is an axial MR." """
+    return f"This is {'an' if view[0].lower() in 'aeiou' else 'a'} {view}."
+
+
+def largest(targets: Sequence[Target], most: int) -> list[Target]:
+    """At most so many of the targets, those that cover most of the picture, in the order given."""
+    kept = sorted(targets, key=lambda target: -_measure(target)[0] if target.masks else 0)[:most]
+    return [target for target in targets if target in kept]
+
+
 def compare_sizes(a: Target, b: Target) -> str | None:
     """Which one covers more of the picture; None when it is not clear."""
     small, large = sorted((a, b), key=lambda target: _measure(target)[0])
@@ -59,6 +74,7 @@ def _be(*targets: Target) -> str:
     return "are" if len(targets) > 1 or is_plural(targets[0].name) else "is"
 
 
+@lru_cache(maxsize=1024)  # many conversations are about one image
 def _measure(target: Target) -> tuple[int, float]:
     """Pixels of a target's mask, and where between the picture's left (0) and right edge (1) its centre lies."""
     mask = target.read_mask()

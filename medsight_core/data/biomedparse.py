@@ -23,12 +23,14 @@ A modality is the number k of the region codes [Mk_j] that its masks get. ``trai
      "categories": [{"id": 0, "name": "background"}, {"id": 3, "name": "kidney"}]}
 
 Category ids are the classes of the perceiver's head as they are, so a model needs as many classes as the highest id
-plus one. An image without annotations is one without masks. Further fields ("bbox", "area", ...) are not read.
+plus one. An image without annotations is one without masks. An image may have a "view", words for what it is ("axial
+MR"), and "unclear", names of which it shows too little to call them present or absent. Further fields are not read.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from array import array
 from bisect import bisect_right
 from collections import defaultdict
@@ -67,13 +69,19 @@ class MaskRecord:
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image with all its masks. id: dataset and file name without extension. modality: the k of codes [Mk_j]."""
+    """An image with all its masks.
+
+    id: dataset and file name without extension. modality: the k of codes [Mk_j]. view: words for it, "" if unknown.
+    unclear: names that are neither clearly there nor clearly absent.
+    """
 
     id: str
     dataset: str
     path: Path
     modality: int
     masks: tuple[MaskRecord, ...]
+    view: str = ""
+    unclear: tuple[str, ...] = ()
 
 
 class BiomedParse(LazySequence[LabelledImage]):
@@ -128,12 +136,18 @@ class LabelledFolder(LazySequence[LabelledImage]):
         }
         place: dict[int, int] = {}
         self._files: list[str] = []
+        self._views: list[str] = []
+        self._unclear: list[tuple[str, ...]] = []
         for record in RecordFile(annotations, "images"):
             number = _field(record, "id", int, annotations)
             if number in place:
                 raise InputError(f"'{annotations}' lists two images of id {number}: give each its own.")
             place[number] = len(self._files)
             self._files.append(_field(record, "file_name", str, annotations))
+            self._views.append(sys.intern(_field({"view": "", **record}, "view", str, annotations)))
+            self._unclear.append(
+                tuple(map(sys.intern, _field({"unclear": [], **record}, "unclear", list, annotations)))
+            )
         owner = array("Q")  # of each annotation, the place of its image
         for index, record in enumerate(self.annotations):
             number = _field(record, "image_id", int, annotations)
@@ -156,7 +170,9 @@ class LabelledFolder(LazySequence[LabelledImage]):
         path = inside(self.images, self._files[index])
         own = self._order[self._starts[index] : self._starts[index + 1]].tolist()
         masks = tuple(self._mask(self.annotations[number], path.stem) for number in own)
-        return LabelledImage(f"{self.name}/{path.stem}", self.name, path, self.modality, masks)
+        return LabelledImage(
+            f"{self.name}/{path.stem}", self.name, path, self.modality, masks, self._views[index], self._unclear[index]
+        )
 
     def _mask(self, record: Mapping[str, Any], image: str) -> MaskRecord:
         source = self.annotations.path

@@ -199,7 +199,7 @@ class _ConversationCheck(_Check[Conversation]):
             looks = []
             for path in paths:
                 looks.append((yield from self.mask(path, size)))
-            if not any(look is None or look.share for look in looks):
+            if paths and not any(look is None or look.share for look in looks):
                 yield _empty(paths)
         if self._processor is not None:
             yield from self._length_faults(record, self._processor)
@@ -211,7 +211,7 @@ class _ConversationCheck(_Check[Conversation]):
         report.masks_by_modality.update(split_code(code)[0] for code in record.codes)
 
     def _code_faults(self, record: Conversation, index: int) -> Iterator[str]:
-        if len(record.images) != 1:
+        if any(record.masks) and len(record.images) != 1:
             yield f"It has {len(record.images)} images and region codes: outline on one image a record."
         for code in record.codes:
             if any(number >= count for number, count in zip(split_code(code), self._codebook)):

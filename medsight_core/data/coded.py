@@ -3,7 +3,9 @@
 A record::
 
     {"id": "ct-000123", "image": "ct/slice88.png", "modality": 0,
-     "masks": [{"id": "871", "file": "ct_mask/slice88_liver.png", "name": "liver", "code": "M0_16"}]}
+     "masks": [{"id": "871", "file": "ct_mask/slice88_liver.png", "name": "liver", "code": "M0_16"}],
+     "view": "axial CT",                                what the picture is, when it is known
+     "seen": ["liver", "spleen"]}                       what a detector found, when one has looked
 
 Knows the fields and nothing of models or words; reads no pixels.
 """
@@ -38,12 +40,18 @@ class CodedMask:
 
 @dataclass(frozen=True)
 class CodedImage:
-    """An image with its masks; ``modality`` is the number of the image's modality (model-spec 3.1)."""
+    """An image with its masks.
+
+    modality: the number of the image's modality (model-spec 3.1). view: words for the picture, such as "axial MR", ""
+    when unknown. seen: names that a detector finds in it, or in its whole scan; None when none has looked.
+    """
 
     id: str
     path: Path
     modality: int
     masks: tuple[CodedMask, ...]
+    view: str = ""
+    seen: tuple[str, ...] | None = None
 
 
 def read_coded(path: PathLike, root: PathLike | None = None) -> Sequence[CodedImage]:
@@ -86,12 +94,16 @@ class _CodedFile(LazySequence[CodedImage]):
 
 
 def _parse(record: Mapping[str, Any], root: Path) -> CodedImage:
-    masks = _field(record, "masks", list)
+    masks, seen = _field(record, "masks", list), record.get("seen")
+    if seen is not None and not (isinstance(seen, list) and all(isinstance(name, str) for name in seen)):
+        raise InputError(f"seen is {seen!r}: give a list of names, or leave it out.")
     return CodedImage(
         str(_field(record, "id", (str, int))),
         inside(root, _field(record, "image", str)),
         _field(record, "modality", int),
         tuple(_parse_mask(mask, root) for mask in masks),
+        _field({"view": "", **record}, "view", str),
+        None if seen is None else tuple(seen),
     )
 
 
@@ -114,7 +126,7 @@ def _field(record: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) 
 
 
 def _to_record(image: CodedImage, root: PathLike) -> dict[str, Any]:
-    return {
+    record: dict[str, Any] = {
         "id": image.id,
         "image": relative(root, image.path),
         "modality": image.modality,
@@ -123,3 +135,8 @@ def _to_record(image: CodedImage, root: PathLike) -> dict[str, Any]:
             for mask in image.masks
         ],
     }
+    if image.view:
+        record["view"] = image.view
+    if image.seen is not None:
+        record["seen"] = list(image.seen)
+    return record

@@ -9,7 +9,7 @@ A record::
      "conversations": [{"from": "human", "value": "Outline the liver."},
                        {"from": "assistant", "value": "Liver: [M0_16]."}],
      "mask_orders": [871],                               one mask for each code, in the text's order
-     "mask_files": {"871": "ct_mask/slice88_liver.png"}, one name, or a list whose union is the mask
+     "mask_files": {"871": "ct_mask/slice88_liver.png"}, one name, or a list whose union is the mask; [] if it is empty
      "mask_codes": {"871": "M0_16"}}                     what each mask's code should be
 """
 
@@ -46,7 +46,7 @@ class Conversation:
     """A record, its files below one folder.
 
     images: at most `MAX_IMAGES`; none when it is about text only.
-    masks: for each code over all turns the files whose union is its mask.
+    masks: for each code over all turns the files whose union is its mask; no files where nothing is to be outlined.
     codes: names without brackets ("M0_16") in the order in which the turns hold them.
     """
 
@@ -126,7 +126,7 @@ def to_record(conversation: Conversation, root: Union[str, Path]) -> dict[str, A
     if conversation.masks:
         files = [[relative(root, path) for path in paths] for paths in conversation.masks]
         record["mask_orders"] = list(range(len(files)))
-        record["mask_files"] = {str(n): paths if len(paths) > 1 else paths[0] for n, paths in enumerate(files)}
+        record["mask_files"] = {str(n): paths[0] if len(paths) == 1 else paths for n, paths in enumerate(files)}
         record["mask_codes"] = {str(n): code for n, code in enumerate(conversation.codes)}
     return record
 
@@ -160,7 +160,7 @@ def _mask_files(record: Mapping[str, Any], name: str) -> Iterator[list[str]]:
     if not isinstance(files, dict):
         raise InputError(f"{name!r} has {files!r} in mask_files: give an object of files by mask.")
     for mask in order:
-        if not files.get(str(mask)):
+        if files.get(str(mask)) in (None, ""):
             raise InputError(f"{name!r} lists the mask {mask} and gives no file for it: add it to mask_files.")
         yield _names(files[str(mask)], "mask_files", name)
 

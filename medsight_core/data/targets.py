@@ -9,7 +9,7 @@ import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Sequence
+from typing import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,10 +20,15 @@ from medsight_core.data.records import Conversation, Turn
 
 MOST_MASKS = 5  # in a conversation (model-spec 5)
 
+_Key = tuple[int, Path]  # modality and folder of a series
+
 
 @dataclass(frozen=True)
 class Target:
-    """One thing that an image shows: its canonical name, its code, and the masks whose union it is."""
+    """One thing that an image shows: its canonical name, its code, and the masks whose union it is.
+
+    Without masks it is a thing known to be in the scan, with no outline on this image.
+    """
 
     name: str
     code: str
@@ -54,10 +59,20 @@ def sample_targets(targets: Sequence[Target], most: int, most_masks: int, rng: r
     return chosen
 
 
-def to_conversation(id: str, image: CodedImage, turns: Sequence[Turn], targets: Sequence[Target]) -> Conversation:
-    """A conversation about an image whose codes, in the order of its text, stand for ``targets``."""
+def to_conversation(
+    id: str, image: CodedImage | None, turns: Sequence[Turn], targets: Sequence[Target]
+) -> Conversation:
+    """A conversation whose codes, in the order of its text, stand for ``targets``; image: None for text only."""
     masks, codes = tuple(target.masks for target in targets), tuple(target.code for target in targets)
-    return Conversation(id, (image.path,), tuple(turns), masks, codes)
+    return Conversation(id, (image.path,) if image else (), tuple(turns), masks, codes)
+
+
+@dataclass(frozen=True)
+class Series:
+    """What images of one kind are labelled with. view: words for them ("axial MR"); codes: commonest code by name."""
+
+    view: str
+    codes: Mapping[str, str]
 
 
 class Inventory:
@@ -68,19 +83,40 @@ class Inventory:
     """
 
     def __init__(self, images: Iterable[CodedImage]) -> None:
-        self._names: defaultdict[tuple[int, Path], set[str]] = defaultdict(set)
+        self._codes: defaultdict[_Key, defaultdict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+        self._views: defaultdict[_Key, set[str]] = defaultdict(set)
         for image in images:
-            self._names[_series(image)].update(canonical(mask.name) for mask in image.masks)
+            self._views[_series(image)].add(image.view)
+            for target in targets_of(image):
+                self._codes[_series(image)][target.name][target.code] += 1
 
     def names(self, image: CodedImage) -> tuple[str, ...]:
         """All names that the image's series knows, in alphabetical order."""
-        return tuple(sorted(self._names[_series(image)]))
+        return tuple(sorted(self._codes[_series(image)]))
 
     def absent(self, image: CodedImage) -> tuple[str, ...]:
         """The names of its series that the image shows nothing of."""
         seen = {canonical(mask.name) for mask in image.masks}
         return tuple(name for name in self.names(image) if not any(shows(shown, name) for shown in seen))
 
+    def code(self, image: CodedImage, name: str) -> str | None:
+        """The commonest code of a name in the image's series; None for a name that it does not know."""
+        codes = self._codes[_series(image)].get(name)
+        return codes.most_common(1)[0][0] if codes else None
 
-def _series(image: CodedImage) -> tuple[int, Path]:
+    def all_names(self) -> tuple[str, ...]:
+        """The names of all series, in alphabetical order."""
+        return tuple(sorted({name for codes in self._codes.values() for name in codes}))
+
+    def series(self) -> tuple[Series, ...]:
+        """All series that know any names, once for each of their views."""
+        return tuple(
+            Series(view, {name: counts.most_common(1)[0][0] for name, counts in sorted(codes.items())})
+            for key, codes in sorted(self._codes.items())
+            if codes
+            for view in sorted(self._views[key])
+        )
+
+
+def _series(image: CodedImage) -> _Key:
     return image.modality, image.path.parent

@@ -20,12 +20,16 @@ from torch import Tensor
 from medsight_core.answer import Answer, ModelInfo, Region
 from medsight_core.engine.asked import asked_names, ground, missing_names
 from medsight_core.engine.cache import FeatureCache
+from medsight_core.engine.context import context_line
 from medsight_core.engine.description import describe
+from medsight_core.engine.detection import Detections
 from medsight_core.engine.regions import Candidate, Finding, best_candidates, locate
+from medsight_core.engine.spelling import canonical_question
 from medsight_core.engine.views import VolumeView, plane_batches, stack_pixels
 from medsight_core.engine.wording import Mention, compose, find_codes, find_mentions, plain_history
 from medsight_core.errors import InputError, TooLargeError
 from medsight_core.imaging.volume import Volume
+from medsight_core.model.config import MedSightConfig
 from medsight_core.model.loading import load_model
 from medsight_core.model.medsight import ImageFeatures, MedSightModel
 from medsight_core.model.processor import MedSightProcessor
@@ -77,32 +81,60 @@ class Engine:
         """
         prompt, scope, tell = check_prompt(prompt), check_scope(scope), progress or _silent
         timings = _Timings()
-        if scope == SCOPE_PLANE:
-            if plane is None:
-                raise InputError("The scope is 'plane' but no plane is given: add plane, for example axial:42.")
-            view = VolumeView.of_plane(volume, plane, self.processor, window)
-        else:
-            view = VolumeView.of_volume(volume, self.processor, window)
+        view = self._view(volume, scope, plane, window)
         with timings.of("encode"):
-            patches, class_tokens = self._see(view, tell)
+            patches, class_tokens, regions = self._see(view, tell)
             keys = torch.tensor(view.key_planes, device=self.model.device)
-            features = ImageFeatures(patches[keys], class_tokens[keys], self.model.perceiver.regions(patches[keys]))
+            detections = None if regions is None else Detections.of(self.model, regions)
+            looked_at = self.model.perceiver.regions(patches[keys]) if regions is None else regions[keys]
+            features = ImageFeatures(patches[keys], class_tokens[keys], looked_at)
         with timings.of("generate"):
             tell("generate", 0.0)
-            replies = self._reply(prompt, history, features)
+            asked = canonical_question(prompt, known_names(self.config, view)) if self.config.correct_words else prompt
+            context = context_line(view.words, detections.seen) if self.config.show_detections and detections else ""
+            replies = self._reply(asked, history, features, context)
             tell("generate", 1.0)
         with timings.of("decode"):
             tell("decode", 0.0)
-            candidates = best_candidates(self.model, features.patches, [reply.candidates for reply in replies])
-            findings = locate(self.model, patches, candidates, view, lambda done: tell("decode", done))
-        return self._answer(prompt, replies, findings, volume, scope, timings)
+            spoken = [reply.candidates for reply in replies]
+            of_keys = detections if detections is None else detections.on(keys)
+            candidates = best_candidates(self.model, features.patches, spoken, of_keys)
+            findings = locate(self.model, patches, candidates, view, lambda done: tell("decode", done), detections)
+        return self._answer(asked, replies, findings, volume, scope, timings)
 
-    def _see(self, view: VolumeView, tell: Progress) -> tuple[Tensor, Tensor]:
-        """Patches (P, h, w, D) and class tokens (P, D) of all planes of a view, from the cache when asked before."""
+    @torch.inference_mode()
+    def detect(
+        self, volume: Volume, scope: str = "volume", plane: PlaneRequest | None = None, window: str | None = None
+    ) -> dict[str, float]:
+        """Calibrated probability that each named class is there, by name; empty for models that do not detect.
+
+        Arguments and errors as `ask`.
+        """
+        if not self._detects:
+            return {}
+        regions = self._see(self._view(volume, check_scope(scope), plane, window), _silent)[2]
+        assert regions is not None  # noqa: S101 - models that detect have them
+        detections = Detections.of(self.model, regions)
+        return dict(zip(detections.names, detections.together.tolist()))
+
+    def _view(self, volume: Volume, scope: str, plane: PlaneRequest | None, window: str | None) -> VolumeView:
+        if scope != SCOPE_PLANE:
+            return VolumeView.of_volume(volume, self.processor, window)
+        if plane is None:
+            raise InputError("The scope is 'plane' but no plane is given: add plane, for example axial:42.")
+        return VolumeView.of_plane(volume, plane, self.processor, window)
+
+    def _see(self, view: VolumeView, tell: Progress) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Patches (P, h, w, D) and class tokens (P, D) of all planes of a view, from the cache when asked before.
+
+        Also region vectors (P, N, D), of models that detect with them.
+        """
         config, device = self.config, self.model.device
         key = (view.volume.fingerprint(), view.window, view.planes)
-        tokens = self.cache.get(key, lambda: self._encode(view, tell, device)).to(device)  # (P, 1 + h*w, D)
-        return tokens[:, 1:].unflatten(1, (config.grid, config.grid)), tokens[:, 0]
+        tokens = self.cache.get(key, lambda: self._encode(view, tell, device)).to(device)  # (P, 1 + h*w [+ N], D)
+        stop = 1 + config.grid**2
+        regions = tokens[:, stop:] if self._detects else None
+        return tokens[:, 1:stop].unflatten(1, (config.grid, config.grid)), tokens[:, 0], regions
 
     def _encode(self, view: VolumeView, tell: Progress, device: torch.device) -> Tensor:
         count, parts = len(view.planes), []
@@ -110,14 +142,25 @@ class Engine:
             tell("encode", batch.start / count)
             pixels = stack_pixels(view, range(batch.start, batch.stop), self.processor).to(device, self.model.dtype)
             patches, class_token = self.model.see(pixels)
-            parts.append(torch.cat([class_token[:, None], patches.flatten(1, 2)], dim=1).cpu())
+            tokens = [class_token[:, None], patches.flatten(1, 2)]
+            if self._detects:
+                tokens.append(self.model.perceiver.regions(patches))
+            parts.append(torch.cat(tokens, dim=1).cpu())
         tell("encode", 1.0)
         return torch.cat(parts)
 
-    def _reply(self, prompt: str, history: Sequence[tuple[str, str]], features: ImageFeatures) -> list[_Reply]:
-        """What the language model says to each key plane."""
+    @property
+    def _detects(self) -> bool:
+        return self.config.presence == "detected" or self.config.show_detections
+
+    def _reply(
+        self, prompt: str, history: Sequence[tuple[str, str]], features: ImageFeatures, context: str
+    ) -> list[_Reply]:
+        """What the language model says to each key plane. context: told in front of the first question."""
         turns = plain_history(history)
-        while (room := self.processor.room(ids := self.processor.prompt_ids(prompt, turns))) < LEAST_ROOM:
+        while (
+            room := self.processor.room(ids := self.processor.prompt_ids(prompt, turns, context=context))
+        ) < LEAST_ROOM:
             if not turns:
                 raise TooLargeError("The prompt is too long for this model: ask a shorter question.")
             turns = turns[1:]  # a long conversation forgets its beginning
@@ -150,7 +193,7 @@ class Engine:
         extra = [name for name in found if name not in mentioned]
         numbers = {name: index + 1 for index, name in enumerate([*mentioned, *extra])}
         missing = missing_names(asked_names(prompt, NAMES), found)
-        text = ground(base.text, prompt, self.config.names_of_codes.values(), missing)
+        text = ground(base.text, prompt, {*self.config.names_of_codes.values(), *self.config.class_names}, missing)
         mentions = find_mentions(text, find_codes(text), self.config.names_of_codes)
         wording = compose(text, mentions, numbers, extra)
         regions = []
@@ -179,6 +222,21 @@ class Engine:
             ModelInfo(**self.describe()["model"]),
             timings.seconds(),
         )
+
+
+def known_names(config: MedSightConfig, view: VolumeView) -> list[str]:
+    """The names that a model has for what a view may show; of an unknown modality, all of them.
+
+    Where things have a side they are named with it, but on sagittal planes, where nobody can tell sides, without.
+    """
+    listed = config.modality_names
+    names = listed.get(view.volume.modality) or [name for each in listed.values() for name in each]
+    bases = {name.partition(" ")[2] for name in names if name.startswith(("left ", "right "))} & set(names)
+    if view.orientation == "sagittal":
+        return [
+            name for name in names if not (name.startswith(("left ", "right ")) and name.partition(" ")[2] in bases)
+        ]
+    return [name for name in names if name not in bases]
 
 
 class _Reply:

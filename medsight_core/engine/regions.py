@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medsight_core.engine.detection import Detections
 from medsight_core.engine.views import VolumeView, plane_batches
 from medsight_core.model.medsight import MedSightModel
 from medsight_core.model.perceiver import PerceiverOutput
@@ -49,13 +50,31 @@ def presence(output: PerceiverOutput, by_class: bool) -> Tensor:
     return output.masks.flatten(2).amax(dim=-1).sigmoid()
 
 
+def presence_of(
+    model: MedSightModel, output: PerceiverOutput, names: Sequence[str], detections: Detections | None
+) -> Tensor:
+    """How surely each of n named queries is there on B planes, (B, n) in 0..1, as ``config.presence`` says.
+
+    detections: of these planes; names that no class has are judged by the decoded query's own class.
+    """
+    scores = presence(output, model.config.presence != "mask").float()
+    for place, name in enumerate(names):
+        found = detections.of_name(name) if detections is not None else None
+        if found is not None:
+            scores[:, place] = found
+    return scores
+
+
 def best_candidates(
-    model: MedSightModel, key_patches: Tensor, candidates: Sequence[Sequence[Candidate]]
+    model: MedSightModel,
+    key_patches: Tensor,
+    candidates: Sequence[Sequence[Candidate]],
+    detections: Detections | None = None,
 ) -> list[Candidate]:
     """The candidates of one reply for each name: of the plane where the thing is most surely present.
 
     One code is one mask (model-spec 6.1), so a name that a reply gives several codes keeps them all.
-    key_patches: (B, h, w, D) of the key planes; candidates: those of each key plane's reply.
+    key_patches: (B, h, w, D) of the key planes; candidates: those of each key plane's reply; detections: of them.
     """
     best: dict[str, tuple[float, list[Candidate]]] = {}
     for plane, spoken in enumerate(candidates):
@@ -63,7 +82,8 @@ def best_candidates(
             continue
         states = torch.stack([candidate.state for candidate in spoken])[None]
         output = model.decode(key_patches[plane : plane + 1], states)
-        scores = presence(output, model.config.presence == "class")[0].tolist()
+        own = detections and detections.on(slice(plane, plane + 1))
+        scores = presence_of(model, output, [candidate.name for candidate in spoken], own)[0].tolist()
         for name in dict.fromkeys(candidate.name for candidate in spoken):
             same = [(score, candidate) for score, candidate in zip(scores, spoken) if candidate.name == name]
             score = max(score for score, _ in same)
@@ -78,22 +98,25 @@ def locate(
     candidates: Sequence[Candidate],
     view: VolumeView,
     tell: Callable[[float], None],
+    detections: Detections | None = None,
 ) -> list[Finding]:
     """Decode the candidates on all planes; names that are seen nowhere are left out.
 
     Several candidates of one name are one region, the union of their masks.
-    patches: (P, h, w, D) of the view's planes.
+    patches: (P, h, w, D) of the view's planes. detections: of these planes, for models that decide by them.
     """
     if not candidates:
         return []
     config = model.config
     states = torch.stack([candidate.state for candidate in candidates])  # (n, H)
+    names = [candidate.name for candidate in candidates]
     maps = np.zeros((len(candidates), len(patches), config.mask_size, config.mask_size), dtype=np.float32)
     seen = np.zeros((len(candidates), len(patches)), dtype=np.float32)
     for batch in plane_batches(len(patches), config.mask_size):
         output = model.decode(patches[batch], states.expand(batch.stop - batch.start, -1, -1))
         maps[:, batch] = output.masks.sigmoid().float().transpose(0, 1).cpu().numpy()
-        seen[:, batch] = presence(output, config.presence == "class").float().T.cpu().numpy()
+        own = detections and detections.on(batch)
+        seen[:, batch] = presence_of(model, output, names, own).T.cpu().numpy()
         tell(batch.stop / len(patches))
     findings = []
     maps[seen < config.presence_threshold] = 0.0

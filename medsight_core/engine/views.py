@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from medsight_core.engine.context import view_words
 from medsight_core.errors import InputError
 from medsight_core.imaging.body import body_box
 from medsight_core.imaging.plane import (
@@ -78,6 +79,16 @@ class VolumeView:
         """Size of the planes, as `VisibleBox.of` takes it."""
         rows, cols = self.planes[0].shape
         return {"rows": rows, "cols": cols}
+
+    @property
+    def orientation(self) -> str:
+        """The named orientation that its planes are nearest to."""
+        return nearest_orientation(self.planes[0])
+
+    @property
+    def words(self) -> str:
+        """What to call it: "axial MR"."""
+        return view_words(self.orientation, self.volume.modality)
 
     def pixel_values(self, index: int, processor: MedSightProcessor) -> Tensor:
         """Normalised pixels (3, S, S) of one plane."""

@@ -13,7 +13,7 @@ from transformers import AutoConfig, CLIPVisionConfig, PreTrainedConfig
 from medsight_core.errors import ModelError
 
 CODE_STATES = ("own", "previous")
-PRESENCE = ("class", "mask")
+PRESENCE = ("class", "mask", "detected")
 FRAMES = ("volume", "body")
 
 
@@ -74,8 +74,13 @@ class MedSightConfig(PreTrainedConfig):
     decode_jointly (switch): decode all codes of a reply in one perceiver pass (official), or one by one.
     image_mean, image_std: channel normalisation after scaling to 0..1 (CLIP's).
     presence: "class" trusts the class head's "no object" (a model trained with it), "mask" asks only for a non-empty
-        mask (official checkpoints, whose head never learned to reject).
+        mask (official checkpoints, whose head never learned to reject), "detected" asks whether any learned query
+        finds the class that has the region's name.
     presence_threshold: least presence at which a region counts as seen.
+    class_names: canonical name of each class of the perceiver's head, "" where it has none.
+    calibration: (slope, offset) by name that make a class's logit a probability; (1, 0) for others.
+    show_detections (switch): tell the language model in words which classes were detected (official: false).
+    correct_words (switch): put known names for their synonyms and misspellings in questions (official: false).
     mask_threshold: least probability at which a point belongs to a region (official: 0.5).
     square_planes: sample planes as squares, so that the centre crop loses nothing (official: false).
     frame: what planes show: the whole "volume" (official), or the "body" in it at one size whatever surrounds it.
@@ -85,6 +90,9 @@ class MedSightConfig(PreTrainedConfig):
     ct_window: name of the CT window preset that the model was trained with.
     max_new_tokens: longest reply.
     licence, version: shown with each answer.
+    base_language: name of the language model that the folder stands on and does not hold (`model.base_language`); ""
+        where the folder holds all weights.
+    adapter_config: of the LoRA adapter on the base (`model.adapter` has its fields).
     """
 
     model_type = "medsight"
@@ -109,6 +117,10 @@ class MedSightConfig(PreTrainedConfig):
         image_std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711),
         presence: str = "mask",
         presence_threshold: float = 0.5,
+        class_names: tuple[str, ...] = (),
+        calibration: dict[str, tuple[float, float]] | None = None,
+        show_detections: bool = False,
+        correct_words: bool = False,
         mask_threshold: float = 0.5,
         square_planes: bool = False,
         frame: str = "volume",
@@ -119,6 +131,8 @@ class MedSightConfig(PreTrainedConfig):
         max_new_tokens: int = 512,
         licence: str = "not stated by the authors",
         version: str = "",
+        base_language: str = "",
+        adapter_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         if code_state not in CODE_STATES:
@@ -143,6 +157,10 @@ class MedSightConfig(PreTrainedConfig):
         self.image_std = tuple(image_std)
         self.presence = presence
         self.presence_threshold = presence_threshold
+        self.class_names = tuple(class_names)
+        self.calibration = {name: tuple(line) for name, line in (calibration or {}).items()}
+        self.show_detections = show_detections
+        self.correct_words = correct_words
         self.mask_threshold = mask_threshold
         self.square_planes = square_planes
         self.frame = frame
@@ -153,6 +171,13 @@ class MedSightConfig(PreTrainedConfig):
         self.max_new_tokens = max_new_tokens
         self.licence = licence
         self.version = version
+        self.base_language = base_language
+        self.adapter_config = adapter_config
+        if (presence == "detected" or show_detections) and len(self.class_names) != self.perceiver_config.num_classes:
+            raise ModelError(
+                f"config.json has {len(self.class_names)} class_names for {self.perceiver_config.num_classes} classes: "
+                "name each of them, to detect by name."
+            )
         kwargs.setdefault("tie_word_embeddings", getattr(self.text_config, "tie_word_embeddings", False))
         super().__init__(**kwargs)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, CLIPVisionModel, PreTrainedModel
 
+from medsight_core.model.adapter import save_parts
 from medsight_core.model.codebook import Codebook
 from medsight_core.model.config import MedSightConfig
 from medsight_core.model.perceiver import PerceiverOutput, RegionPerceiver
@@ -73,6 +75,13 @@ class MedSightModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         """Nothing to do: every part initialises itself in its constructor."""
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:  # type: ignore[override]
+        """Write config.json and the weights; without the base's, in half precision, where the model stands on one."""
+        if self.config.base_language:
+            save_parts(self, Path(save_directory))
+        else:
+            super().save_pretrained(save_directory, **options)
 
     def get_input_embeddings(self) -> nn.Module:
         """The language model's token table."""

@@ -64,15 +64,19 @@ class MedSightProcessor:
         std = np.asarray(self.config.image_std, dtype=np.float32)
         return torch.from_numpy(((values - mean) / std).transpose(2, 0, 1).copy())
 
-    def prompt_ids(self, prompt: str, history: Sequence[tuple[str, str]] = (), num_images: int = 1) -> list[int]:
+    def prompt_ids(
+        self, prompt: str, history: Sequence[tuple[str, str]] = (), num_images: int = 1, context: str = ""
+    ) -> list[int]:
         """Ids of a conversation up to where the assistant's next reply begins, one sentinel per image first.
+
+        context: what stands before the first question.
 
         The official prompt ends before the assistant header and lets the model write it; feeding the header gives the
         same continuation three steps sooner (model-spec section 12).
         """
         ids = self.prompt_start()
         for turn, (question, answer) in enumerate((*history, (prompt, None))):
-            ids += self.question_ids(question, num_images if turn == 0 else 0)
+            ids += self.question_ids(question if turn else context + question, 0 if turn else num_images)
             ids += self._encode(ASSISTANT) if answer is None else self.answer_ids(self.plain(answer))
         return ids
 

@@ -13,10 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medsight_core.data.encoding import IGNORED
+from medsight_core.model.adapter import LANGUAGE, adapter_parameters
 from medsight_core.model.medsight import IMAGE_SENTINEL, MedSightModel
 from medsight_core.training.losses import code_mask_losses
 from medsight_core.training.region_tasks import hard_dice
 from medsight_core.training.task import Batch, Task, ratio
+
+IMAGE_TO_TEXT = "image_to_text."
 
 
 class ConversationTask(Task):
@@ -32,6 +35,10 @@ class ConversationTask(Task):
     per_conversation: average over the tokens and codes of each conversation, then over conversations, as the authors'
         batches of one do; otherwise over all tokens and all codes of a step.
     train_language: let the language model learn in a stage that presumes a pretrained one; false as the authors.
+    train_inputs: let what the language model reads learn as well, image tokens and the codes' embedding rows; false
+        spares all gradients below the lowest layer that learns, which counts where an adapter has the last layers only.
+
+    Where the model stands on a base, its language model learns by its adapter and all rows of the codes instead.
     """
 
     def __init__(
@@ -44,13 +51,21 @@ class ConversationTask(Task):
         start_codes: bool = False,
         query_scale: float = 1.0,
         train_language: bool = False,
+        train_inputs: bool = True,
         per_conversation: bool = False,
     ) -> None:
         super().__init__(model)
-        self.trainable = (*trainable, "language.") if train_language else trainable
+        self.trainable = (*trainable, LANGUAGE) if train_language else trainable
+        if model.config.base_language and LANGUAGE in self.trainable:
+            code_rows = code_outputs = True
+            self.trainable = (*(name for name in self.trainable if name != LANGUAGE), *adapter_parameters(model))
+        if not train_inputs:
+            self.trainable = tuple(name for name in self.trainable if name != IMAGE_TO_TEXT)
         self.with_masks, self.per_conversation = with_masks, per_conversation
         self.start_codes, self.query_scale = start_codes, query_scale
         self.rows = CodeRows(model, code_outputs) if code_rows else None
+        if self.rows is not None:
+            self.rows.inputs.requires_grad_(train_inputs)
 
     @torch.no_grad()
     def start(self) -> None:
@@ -83,7 +98,7 @@ class ConversationTask(Task):
         entropies = F.cross_entropy(logits.float(), truth, reduction="none")
         parts = {"text": (entropies * self._shares(batch["labels"][:, 1:] != IGNORED, totals[0], totals[2])).sum()}
         if self.with_masks and len(batch["masks"]):
-            shares = self._shares(self.model.is_code(batch["input_ids"]), totals[1], totals[2])
+            shares = self._shares(self._codes(batch), totals[1], totals[2])
             dice, entropy = code_mask_losses(self._decode(hidden, patches, batch), batch["masks"], shares)
             parts |= {"dice": dice, "entropy": entropy}
         loss = torch.stack(list(parts.values())).sum()
@@ -156,11 +171,15 @@ class ConversationTask(Task):
             logits = self.rows.predict(states, logits)
         return logits, labels[:, 1:][learned]
 
+    def _codes(self, batch: Batch) -> Tensor:
+        """Where codes stand that have a mask, (B, T): those of conversations about one image."""
+        return self.model.is_code(batch["input_ids"]) & (batch["image_counts"] == 1)[:, None]
+
     def _decode(self, hidden: Tensor, patches: Tensor | None, batch: Batch) -> Tensor:
         """Mask logits (K, m, m) of all codes of a batch, in the order of its masks."""
         assert patches is not None  # noqa: S101 - records with codes have an image
         model = self.model
-        where = model.is_code(batch["input_ids"])  # (B, T)
+        where = self._codes(batch)
         first_image = batch["image_counts"].cumsum(0) - batch["image_counts"]
         shift = 0 if model.config.code_state == "own" else 1
         states = hidden[torch.roll(where, -shift, 1)]  # (K, H), row by row

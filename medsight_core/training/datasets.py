@@ -29,18 +29,21 @@ from medsight_core.model.processor import MedSightProcessor
 Sample = dict[str, Any]
 
 
-def image_tensor(path: Path, processor: MedSightProcessor) -> Tensor:
-    """Normalised pixels (3, S, S) of the visible part of an image file."""
+def visible_image(path: Path, processor: MedSightProcessor) -> Image.Image:
+    """The visible part of an image file, S by S."""
     image = read_image(path)
     box = VisibleBox.of(image.height, image.width, processor.config.vision_config.image_size)
-    return processor.pixel_values(box.apply(image))
+    return box.apply(image)
 
 
 def mask_tensor(paths: Sequence[Path], size: int | None, antialias: bool) -> Tensor:
     """The visible part of the union of mask files, (size, size) in 0..1, or as many pixels as the files have.
 
+    Without files nothing is inside.
     antialias: a cell becomes the share of it that is covered; otherwise bilinear samples, as the official model trains.
     """
+    if not paths:
+        return torch.zeros(size or 1, size or 1)
     union = np.logical_or.reduce([read_mask(path) for path in paths])
     rows, cols = union.shape
     short = min(rows, cols)
@@ -58,13 +61,22 @@ class RegionDataset(Dataset):
     """Images with all their masks, for the perceiver and the codebook.
 
     target_size: side of the masks, their own when None (as the paper; much memory).
+    keep: hold what was read once in memory, at a byte a value: reading twenty mask files takes as long as a small
+        model takes to learn from them.
     """
 
     def __init__(
-        self, images: Sequence[LabelledImage], processor: MedSightProcessor, target_size: int | None, antialias: bool
+        self,
+        images: Sequence[LabelledImage],
+        processor: MedSightProcessor,
+        target_size: int | None,
+        antialias: bool,
+        keep: bool = False,
     ) -> None:
         self.images, self.processor = images, processor
         self.target_size, self.antialias = target_size, antialias
+        self.keep = keep
+        self._kept: dict[int, tuple[Image.Image, Tensor]] = {}
 
     def __len__(self) -> int:
         """Number of images."""
@@ -72,6 +84,20 @@ class RegionDataset(Dataset):
 
     def __getitem__(self, index: int) -> Sample:
         """Tensors of an image: pixel_values (3, S, S), masks (G, H, W), classes (G,), modality, index."""
+        image, masks = self._kept.get(index) or self._read(index)
+        if self.keep:
+            self._kept[index] = image, masks
+        record = self.images[index]
+        return {
+            "pixel_values": self.processor.pixel_values(image),
+            "masks": masks.float() / 255 if self.keep else masks,
+            "classes": torch.tensor([mask.category for mask in record.masks], dtype=torch.long),
+            "modality": record.modality,
+            "index": index,
+        }
+
+    def _read(self, index: int) -> tuple[Image.Image, Tensor]:
+        """An image and its masks; these in bytes, 255 inside, when they are kept."""
         record = self.images[index]
         tables = self.processor.config.codebook_config.num_modalities
         if not 0 <= record.modality < tables:
@@ -79,14 +105,10 @@ class RegionDataset(Dataset):
                 f"Image {record.id!r} has modality {record.modality} and the model knows 0 to {tables - 1}: correct "
                 "the meta file."
             )
-        masks = [mask_tensor([mask.path], self.target_size, self.antialias) for mask in record.masks]
-        return {
-            "pixel_values": image_tensor(record.path, self.processor),
-            "masks": torch.stack(masks) if masks else torch.zeros(0, 1, 1),
-            "classes": torch.tensor([mask.category for mask in record.masks], dtype=torch.long),
-            "modality": record.modality,
-            "index": index,
-        }
+        found = [mask_tensor([mask.path], self.target_size, self.antialias) for mask in record.masks]
+        masks = torch.stack(found) if found else torch.zeros(0, 1, 1)
+        image = visible_image(record.path, self.processor)
+        return (image.convert("L"), (255 * masks).round().to(torch.uint8)) if self.keep else (image, masks)
 
 
 def collate_regions(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -124,15 +146,17 @@ class ConversationDataset(Dataset):
     def __getitem__(self, index: int) -> Sample:
         """Tensors of a conversation: pixel_values (n, 3, S, S), input_ids (T,), labels (T,), masks (k, m, m).
 
+        A conversation without an image has no masks, whatever codes it says.
+
         Each image slot is as long as its images' tokens already, every position of it the sentinel.
         Raises InputError, naming the record, for one that does not fit.
         """
         record, config = self.conversations[index], self.processor.config
-        if record.codes and len(record.images) != 1:
+        if any(record.masks) and len(record.images) != 1:
             raise InputError(
                 f"Record {record.id!r} has {len(record.images)} images and region codes: outline on one image a record."
             )
-        images = [image_tensor(path, self.processor) for path in record.images]
+        images = [self.processor.pixel_values(visible_image(path, self.processor)) for path in record.images]
         slots = min(len(images), 1) if self.official else len(images)
         encoded = encode_conversation(self.processor, record.turns, slots, self.official)
         codes = range(config.first_code_token, config.first_code_token + config.num_code_tokens)
@@ -152,7 +176,9 @@ class ConversationDataset(Dataset):
                 )
             ids, labels = ids[: self.max_length], labels[: self.max_length]
         size = config.mask_size
-        masks = [mask_tensor(paths, size, antialias=not self.official) for paths in record.masks]
+        masks = [
+            mask_tensor(paths, size, antialias=not self.official) for paths in record.masks if len(record.images) == 1
+        ]
         side = config.vision_config.image_size
         return {
             "pixel_values": torch.stack(images) if images else torch.zeros(0, 3, side, side),

@@ -56,7 +56,7 @@ def label_codes(
                 )
                 for target, chosen in zip(wanted, query)
             )
-            yield CodedImage(record.id, record.path, record.modality, masks)
+            yield CodedImage(record.id, record.path, record.modality, masks, record.view)
         if progress:
             progress(start + len(records), len(images))
 

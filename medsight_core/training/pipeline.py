@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,18 @@ from typing import Any
 from medsight_core.data.biomedparse import BiomedParse
 from medsight_core.data.coded import read_coded, write_coded
 from medsight_core.data.converse import write_conversations
-from medsight_core.data.converse_by_template import TemplateAuthor
-from medsight_core.data.records import Conversations, to_record
+from medsight_core.data.converse_by_template import TemplateAuthor, text_conversations
+from medsight_core.data.records import Conversation, Conversations, to_record
+from medsight_core.data.targets import Inventory
 from medsight_core.errors import InputError
-from medsight_core.model.loading import load_model
+from medsight_core.model.loading import load_model, read_config
 from medsight_core.training.label_codes import label_codes, names_of_codes
 from medsight_core.training.presets import Preset
 from medsight_core.training.run import StageRun, run_stage, save_model
 from medsight_core.training.stages import PAPER_STAGES, REGIONS, STAGES, Stage
+
+# Of conversations about images with a line of detections: images are dear to look at, turns are cheap.
+_TURNS, _MOST_MASKS = (4, 8), 12
 
 # What is going on, how much of it is done (0..1), and the last figures of the loss.
 Report = Callable[[str, float, Mapping[str, float]], None]
@@ -33,14 +37,16 @@ Report = Callable[[str, float, Mapping[str, float]], None]
 class Plan:
     """What `train_all` is given.
 
-    model: folder to start from. regions: meta JSON of BiomedParse folders. descriptions: conversations without masks.
+    model: folder to start from. regions: meta JSON of BiomedParse folders. descriptions: conversations without masks;
+        made up about lines of detections when None, for models that are told detections.
     grounded: conversations with masks; made from ``regions`` with the model's own codes when None.
     with_tower: begin with stage 0, for a tower that was not pretrained.
+    made_up: how many conversations without an image are written where there are no descriptions.
     """
 
     model: Path
     regions: Path
-    descriptions: Path
+    descriptions: Path | None
     folder: Path
     preset: Preset
     grounded: Path | None = None
@@ -48,6 +54,7 @@ class Plan:
     official: bool = False
     seed: int = 0
     conversations_per_image: int = 2
+    made_up: int = 6000
 
     @property
     def root(self) -> Path:
@@ -74,7 +81,7 @@ def train_all(plan: Plan, report: Report, resume: bool = False) -> dict[str, dic
     figures: dict[str, dict[str, Any]] = {}
     model, made = plan.model, plan.folder / "data"
     made.mkdir(parents=True, exist_ok=True)
-    data: dict[str, tuple[Path, Path | None]] = {"align-vision": (plan.descriptions, None)}
+    data: dict[str, tuple[Path, Path | None]] = {}
     for name in (*(["tower"] if plan.with_tower else []), *PAPER_STAGES):
         stage = STAGES[name]
         if name == "align-vision":
@@ -83,14 +90,17 @@ def train_all(plan: Plan, report: Report, resume: bool = False) -> dict[str, dic
                 data["align-text"] = (made / "grounded.jsonl", plan.root)
             else:
                 data["align-text"] = (plan.grounded, None)
-            _join(made / "instruct.jsonl", plan.root, data["align-text"], data["align-vision"])
+            spoken = (plan.descriptions or made / "text.jsonl", None)
+            _join(made / "instruct.jsonl", plan.root, data["align-text"], spoken)
             data["instruct"] = (made / "instruct.jsonl", plan.root)
+            # Made-up conversations teach nothing of images: the first language stage needs both.
+            data["align-vision"] = spoken if plan.descriptions else data["instruct"]
         source, root = (plan.regions, None) if stage.data == REGIONS else data[name]
         figures[name] = _run(plan, stage, model, source, root, report)
         model = plan.folder / name / "model"
     final = plan.folder / "model"
     if not final.is_dir():
-        save_model(*load_model(model), final)
+        save_model(*load_model(model, merge=False), final)
     return figures
 
 
@@ -109,7 +119,7 @@ def _ground(plan: Plan, model: Path, made: Path, report: Report) -> Path:
     have."""
     coded, named = made / "coded.jsonl", made / "model"
     if not named.is_dir():
-        loaded, processor = load_model(model)
+        loaded, processor = load_model(model, merge=False)
         labelled = label_codes(
             loaded,
             processor,
@@ -121,9 +131,18 @@ def _ground(plan: Plan, model: Path, made: Path, report: Report) -> Path:
         loaded.config.names_of_codes = names_of_codes(read_coded(coded, plan.root))
         save_model(loaded, processor, named)
     images = read_coded(coded, plan.root)
+    config = read_config(named)
+    if config.show_detections:
+        order = config.class_names
+        author = TemplateAuthor(images, plan.seed, True, _TURNS, _MOST_MASKS, order)
+        if plan.descriptions is None:
+            series = Inventory(images).series()
+            _write(made / "text.jsonl", text_conversations(series, plan.made_up, plan.seed, _TURNS, order), plan.root)
+    else:
+        author = TemplateAuthor(images, plan.seed)
     write_conversations(
         images,
-        TemplateAuthor(images, plan.seed),
+        author,
         made / "grounded.jsonl",
         plan.root,
         plan.conversations_per_image,
@@ -134,9 +153,12 @@ def _ground(plan: Plan, model: Path, made: Path, report: Report) -> Path:
 
 def _join(path: Path, root: Path, *sources: tuple[Path, Path | None]) -> None:
     """One file with the conversations of several, names starting from ``root``."""
+    _write(path, (each for source, start in sources for each in Conversations(source, start)), root)
+
+
+def _write(path: Path, conversations: Iterable[Conversation], root: Path) -> None:
     part = path.with_name(f".{path.name}")
     with part.open("w", encoding="utf-8") as file:
-        for source, source_root in sources:
-            for conversation in Conversations(source, source_root):
-                file.write(json.dumps(to_record(conversation, root), ensure_ascii=False) + "\n")
+        for conversation in conversations:
+            file.write(json.dumps(to_record(conversation, root), ensure_ascii=False) + "\n")
     part.replace(path)

@@ -1,17 +1,23 @@
-"""A model to begin with from pretrained parts: any causal language model and a UniMed-CLIP tower, the rest random.
+"""A model to begin with from pretrained parts, the rest random.
 
-This is where the paper's stage 1 and stage 3 start (model-spec sections 1 and 4).
+Either any causal language model and a UniMed-CLIP tower, where the paper's stage 1 and stage 3 start (model-spec
+sections 1 and 4); or an installed base language model with an adapter, around a vision side that has learned to see.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from medsight_core.errors import InputError
+from medsight_core.model.adapter import ALL_LINEAR, attach
+from medsight_core.model.base_language import base_folder, read_language
 from medsight_core.model.config import CodebookConfig, MedSightConfig
+from medsight_core.model.loading import load_model, read_config
 from medsight_core.model.medsight import MedSightModel
 from medsight_core.model.official.checkpoints import open_torch_file
 from medsight_core.model.official.config import vision_config
@@ -31,24 +37,7 @@ def pretrained_model(
     Raises InputError for a folder that is no such language model, ModelError for a file that is no such tower.
     """
     torch.manual_seed(seed)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(language), local_files_only=True)
-        words = AutoConfig.from_pretrained(str(language), local_files_only=True)
-        tied, words.tie_word_embeddings = words.tie_word_embeddings, False  # table and head learn the codes apart
-        spoken = AutoModelForCausalLM.from_pretrained(
-            str(language), config=words, local_files_only=True, use_safetensors=True, dtype="auto"
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"'{language}' holds no language model: give a transformers folder with safetensors and a tokenizer."
-        ) from error
-    if tokenizer.convert_tokens_to_ids(END) in (None, tokenizer.unk_token_id):
-        raise InputError(f"The tokenizer in '{language}' does not know {END}: give a model with Qwen's chat tokens.")
-    if tied:
-        spoken.get_output_embeddings().load_state_dict(spoken.get_input_embeddings().state_dict())
-    first = len(tokenizer)
-    tokenizer.add_tokens(CodebookConfig().code_tokens)
-    spoken.resize_token_embeddings(len(tokenizer))  # new rows are drawn around the mean of the old
+    spoken, tokenizer, first = _with_codes(language, CodebookConfig().code_tokens, "auto")
     checkpoint = open_torch_file(tower)
     config = MedSightConfig(
         vision_config=vision_config(checkpoint.below(TOWER), {}),
@@ -66,3 +55,54 @@ def pretrained_model(
     for name, tensor in seen.items():
         tensor.copy_(conversion.make(name, tensor.dtype))
     return model, MedSightProcessor(config, tokenizer)
+
+
+def model_on_base(
+    base: str, vision: Path, rank: int = 16, alpha: float = 32, last_layers: int | None = None, seed: int = 0
+) -> tuple[MedSightModel, MedSightProcessor]:
+    """A model whose language model is an installed base with an adapter that changes nothing yet (Hu et al. 2022).
+
+    base: its name in `BASES`. vision: model folder whose tower, perceiver, codebook and settings it gets; projectors
+    and the codes' rows are new. rank, alpha: of the LoRA adapter on all linear layers. last_layers: how many decoder
+    layers have it; all when None.
+    Raises NotFoundError when the base is not installed, ModelError for a folder without a model, InputError for a
+    number of layers that the base does not have.
+    """
+    torch.manual_seed(seed)
+    codes = read_config(vision).codebook_config.code_tokens
+    language, tokenizer, first = _with_codes(base_folder(base), codes, torch.float32)
+    count = language.config.num_hidden_layers
+    if last_layers is not None and not 1 <= last_layers <= count:
+        raise InputError(f"{base} has {count} layers and {last_layers} were to adapt: give a number from 1 to {count}.")
+    source, processor = load_model(vision)
+    config = processor.config
+    config.text_config, config.tie_word_embeddings, config.first_code_token = language.config, False, first
+    config.base_language = base
+    config.adapter_config = {
+        "r": rank,
+        "alpha": alpha,
+        "target_modules": list(ALL_LINEAR),
+        "last_layers": last_layers,
+    }
+    model = MedSightModel(config, language=language)
+    for part in ("vision", "perceiver", "codebook"):
+        model.get_submodule(part).load_state_dict(source.get_submodule(part).state_dict())
+    attach(language, config.adapter_config)
+    return model, MedSightProcessor(config, tokenizer)
+
+
+def _with_codes(folder: Path, codes: Sequence[str], dtype: torch.dtype | str) -> tuple[Any, Any, int]:
+    """Language model and tokenizer of a transformers folder with the codes after its words, and the first code's id."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        language = read_language(folder, dtype)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"'{folder}' holds no language model: give a transformers folder with safetensors and a tokenizer."
+        ) from error
+    if tokenizer.convert_tokens_to_ids(END) in (None, tokenizer.unk_token_id):
+        raise InputError(f"The tokenizer in '{folder}' does not know {END}: give a model with Qwen's chat tokens.")
+    first = len(tokenizer)
+    tokenizer.add_tokens(list(codes))
+    language.resize_token_embeddings(len(tokenizer))  # new rows are drawn around the mean of the old
+    return language, tokenizer, first

@@ -24,7 +24,8 @@ class Recipe:
     by_epoch: the cosine moves once an epoch, as the authors' stages 1 and 2 do.
     precision: "fp32" or "bf16" autocast. checkpointing: recompute activations of the language model.
     target_size: side of the masks in the region stages; 0 their own. max_length: longest sequence in tokens.
-    held_out: share of the data that only measures. save_every, log_every: optimiser steps.
+    keep_in_memory: read each image of the region stages once, as grey.
+    held_out: share that only measures. save_every, log_every: optimiser steps.
     """
 
     learning_rate: float
@@ -42,6 +43,7 @@ class Recipe:
     precision: str = "fp32"
     checkpointing: bool = False
     target_size: int = 0
+    keep_in_memory: bool = False
     max_length: int = 2048
     held_out: float = 0.1
     save_every: int = 500

@@ -81,7 +81,11 @@ def run_stage(run: StageRun, resume: bool = False, progress: Progress | None = N
         join_processes()
     set_seed(run.recipe.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    model, processor = load_model(run.model)
+    model, processor = load_model(run.model, merge=False)
+    if run.fsdp and model.config.base_language:
+        raise InputError(
+            f"'{run.model}' trains an adapter of {model.config.base_language}, which fits one device: leave out --fsdp."
+        )
     train, held_out, collate = datasets_of(run, processor)
     if not len(held_out):  # type: ignore[arg-type]
         raise InputError(f"'{run.data}' holds one image, which cannot both train and measure: give more.")
@@ -161,7 +165,10 @@ def datasets_of(run: StageRun, processor: MedSightProcessor) -> tuple[Dataset, D
             )
         size = recipe.target_size or None
         parts = source.split(recipe.held_out, recipe.seed)
-        train, held_out = (RegionDataset(part, processor, size, antialias=not run.official) for part in parts)
+        train, held_out = (
+            RegionDataset(part, processor, size, antialias=not run.official, keep=recipe.keep_in_memory)
+            for part in parts
+        )
         return train, held_out, collate_regions
     conversations = Conversations(run.data, run.root)
     longest = min(recipe.max_length, processor.config.text_config.max_position_embeddings)

@@ -108,8 +108,20 @@ STAGES: dict[str, Stage] = {
             task=partial(ConversationTask, trainable=("text_to_image.",), with_masks=True, code_rows=True),
             recipe=replace(_LANGUAGE, learning_rate=5e-4, batch=8),
             metric="dice",
-            ours={"start_codes": True, "code_outputs": True, "query_scale": 0.05, "per_conversation": False},
-            authors={"start_codes": True, "code_outputs": False, "query_scale": 1.0, "per_conversation": True},
+            ours={
+                "start_codes": True,
+                "code_outputs": True,
+                "query_scale": 0.05,
+                "per_conversation": False,
+                "train_inputs": True,
+            },
+            authors={
+                "start_codes": True,
+                "code_outputs": False,
+                "query_scale": 1.0,
+                "per_conversation": True,
+                "train_inputs": True,
+            },
         ),
         Stage(
             name="instruct",
@@ -120,8 +132,8 @@ STAGES: dict[str, Stage] = {
             ),
             recipe=replace(_LANGUAGE, checkpointing=True),
             metric="code_accuracy",
-            ours={"per_conversation": False},
-            authors={"per_conversation": True},
+            ours={"per_conversation": False, "train_inputs": True},
+            authors={"per_conversation": True, "train_inputs": True},
         ),
     )
 }

@@ -2,7 +2,7 @@
 
 Two sets that share no subject: ``train/meta.json`` and ``held-out/meta.json``, each with one folder a source; sagittal
 planes have a folder of their own, as they are labelled with other names. Beyond BiomedParse, an image's record says its
-``subject``, its ``orientation`` and the names that are ``unclear`` in it, and a listing which ``names`` it labels.
+``subject``, ``orientation``, ``view`` and the names that are ``unclear``, and a listing which ``names`` it labels.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from medsight_core.data.names import split_side
+from medsight_core.engine.context import view_words
 from medsight_core.errors import InputError
 from sample_data.generate.sources import SOURCES, Material, Source
 from sample_data.generate.study import LabelledPlane, planes_of_scan
@@ -164,6 +165,7 @@ def _write_plane(job: Job, source: Source, plane: LabelledPlane, number: int) ->
         "width": job.side,
         "subject": plane.subject,
         "orientation": plane.orientation,
+        "view": view_words(plane.orientation, plane.modality),
         "unclear": list(plane.unclear),
     }
     annotations = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from coded_builders import coded_images
@@ -33,6 +34,16 @@ def test_what_is_written_is_read_again(tmp_path):
     assert list(tmp_path.glob("*.part")) == []
 
 
+def test_views_and_detections_are_kept_where_they_are_known(tmp_path):
+    plain, viewed, empty, detected, *_ = coded_images(tmp_path)
+    viewed, empty = replace(viewed, view="axial CT"), replace(empty, view="axial CT", seen=())
+    detected = replace(detected, seen=("liver", "left kidney"))
+    write_coded(tmp_path / "coded.jsonl", [plain, viewed, empty, detected])
+    assert list(read_coded(tmp_path / "coded.jsonl")) == [plain, viewed, empty, detected]
+    first = json.loads((tmp_path / "coded.jsonl").read_text().splitlines()[0])
+    assert set(first) == {"id", "image", "modality", "masks"}
+
+
 def test_names_start_from_another_folder_when_it_is_given(tmp_path):
     images = coded_images(tmp_path / "data")
     (tmp_path / "lists").mkdir()
@@ -61,6 +72,9 @@ def test_a_json_list_is_read_and_numbers_are_ids_too(tmp_path):
         (record(masks=["871"]), r"the mask '871' is not an object in braces: give id, file, name and code"),
         (mask(code="[M0_16]"), r"the code '\[M0_16\]' is not of the form M0_16: run 'medsight data label-codes' again"),
         (mask(name=None), r"name is None: run"),
+        (record(view=3), r"view is 3: run"),
+        (record(seen="liver"), r"seen is 'liver': give a list of names, or leave it out"),
+        (record(seen=[1]), r"seen is \[1\]: give"),
     ],
 )
 def test_a_wrong_record_is_refused_with_its_reason(tmp_path, broken, message):

@@ -12,10 +12,11 @@ from coded_builders import PLACES, coded_image, coded_images
 
 from medsight_core.data import phrases
 from medsight_core.data.converse import conversation_id
-from medsight_core.data.converse_by_template import TemplateAuthor
+from medsight_core.data.converse_by_template import TemplateAuthor, text_conversations
 from medsight_core.data.records import parse_conversation, to_record
-from medsight_core.data.targets import MOST_MASKS, Inventory, targets_of
+from medsight_core.data.targets import MOST_MASKS, Inventory, Series, targets_of
 from medsight_core.engine.wording import absent_names, compose, find_codes, find_mentions
+from medsight_core.errors import InputError
 
 EACH = 60
 
@@ -83,7 +84,7 @@ def test_neither_a_name_nor_the_form_of_a_question_gives_the_answer_away(data):
         if len(names) > 1:
             continue
         question = turn.question.lower()
-        form = next((word for word in ("outline", "segment", "visible", "where", "see") if word in question), "other")
+        form = next((word for word in ("outline", "where", "any", "mark") if word in question), "other")
         for key in (names[0], form):
             asked[key] += 1
             absent[key] += bool(absent_names(turn.answer))
@@ -171,3 +172,40 @@ def test_there_is_nothing_to_say_about_a_series_without_names_or_with_too_many_m
     six = coded_image(tmp_path / "us", "b", tuple(PLACES))
     six = replace(six, masks=tuple(replace(mask, name="cyst") for mask in six.masks))
     assert TemplateAuthor([six], 0).write(six, 0) is None
+
+
+BRAIN = Series("axial MR", {"left thalamus": "M1_4", "right thalamus": "M1_5", "brain": "M1_0", "lesion": "M1_9"})
+TORSO = Series("coronal CT", {"liver": "M0_16", "left lung": "M0_2", "right lung": "M0_3"})
+
+
+def test_text_conversations_have_codes_and_neither_images_nor_masks(tmp_path):
+    conversations = list(text_conversations([BRAIN, TORSO], 60, seed=2, turns=(2, 5)))
+    codes = {**BRAIN.codes, **TORSO.codes}
+    listings = set()
+    for number, conversation in enumerate(conversations):
+        assert conversation.id == f"text-{number}"
+        assert conversation.images == ()
+        assert conversation.masks == ((),) * len(conversation.codes)
+        line, _, question = conversation.turns[0].question.partition("\n")
+        assert line.startswith(("Seen on this axial MR: ", "Seen on this coronal CT: "))
+        assert question
+        assert 2 <= len(conversation.turns) <= 6  # with an opening
+        for turn in conversation.turns:
+            for mention in find_mentions(turn.answer, find_codes(turn.answer), {}):
+                assert codes[mention.name] == mention.code
+                assert mention.name in line
+        assert parse_conversation(to_record(conversation, tmp_path), tmp_path) == conversation
+        listings.add(line)
+    assert len(listings) > 12
+    assert any("nothing known" in line for line in listings)
+    assert conversations == list(text_conversations([BRAIN, TORSO], 60, seed=2, turns=(2, 5)))
+    assert conversations != list(text_conversations([BRAIN, TORSO], 60, seed=3, turns=(2, 5)))
+
+
+def test_a_range_of_turns_that_is_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match="3 to 2 turns is no range: give the least, 1 or more, and then the most"):
+        TemplateAuthor([], 0, turns=(3, 2))
+    with pytest.raises(InputError, match="0 to 2 turns"):
+        next(text_conversations([BRAIN], 1, 0, turns=(0, 2)))
+    with pytest.raises(InputError, match="no labelled series"):
+        next(text_conversations([], 1, 0))

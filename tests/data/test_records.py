@@ -125,7 +125,7 @@ TURN = {"from": "human", "value": "?"}
             "'ct-000123' lists the mask 874 and gives no file for it: add it to mask_files.",
         ),
         (
-            change(mask_files={"871": "a.png", "874": []}),
+            change(mask_files={"871": "a.png", "874": ""}),
             "'ct-000123' lists the mask 874 and gives no file for it: add it to mask_files.",
         ),
         (

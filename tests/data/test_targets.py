@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from coded_builders import coded_image
 
-from medsight_core.data.targets import Inventory, sample_targets, targets_of
+from medsight_core.data.records import Turn
+from medsight_core.data.targets import Inventory, Series, sample_targets, targets_of, to_conversation
 
 
 def test_masks_of_one_name_are_one_target_with_their_commonest_code(tmp_path):
@@ -48,3 +49,24 @@ def test_a_sample_keeps_to_the_number_of_masks(tmp_path):
         assert [target.name for target in sample_targets(targets_of(image), 2, 3, rng)] in (["a"], ["b"])
         assert {target.name for target in sample_targets(targets_of(image), 2, 4, rng)} == {"a", "b"}
         assert len(sample_targets(targets_of(image), 1, 4, rng)) == 1
+
+
+def test_a_series_knows_the_commonest_code_of_a_name(tmp_path):
+    images = [coded_image(tmp_path / "ct", str(n), ("liver", "aorta")[: 1 + n % 2]) for n in range(3)]
+    images[0] = replace(images[0], masks=(replace(images[0].masks[0], code="M0_3"),), view="axial CT")
+    other = coded_image(tmp_path / "us", "a", ("tumour",), modality=2)
+    inventory = Inventory([*images, other])
+    assert inventory.code(images[0], "liver") == "M0_16"
+    assert inventory.code(images[0], "tumour") is None
+    assert inventory.all_names() == ("aorta", "liver", "tumour")
+    codes = {"aorta": "M0_1", "liver": "M0_16"}
+    assert inventory.series() == (Series("", codes), Series("axial CT", codes), Series("", {"tumour": "M0_25"}))
+
+
+def test_a_target_without_masks_and_a_conversation_without_an_image(tmp_path):
+    image = coded_image(tmp_path / "ct", "a", ("liver",))
+    elsewhere = replace(targets_of(image)[0], masks=())
+    turns = (Turn("Liver?", "The liver [M0_16] is outlined."),)
+    assert to_conversation("x", image, turns, [elsewhere]).masks == ((),)
+    assert to_conversation("x", image, turns, [elsewhere]).images == (image.path,)
+    assert to_conversation("x", None, turns, [elsewhere]).images == ()

@@ -210,3 +210,48 @@ def test_the_description_needs_no_weights(engine):
     assert offered["scopes"] == ["plane", "volume"]
     assert offered["names"]["CT"] == ["right lung", "left lung"]
     assert "Outline the right lung and the left lung." in offered["suggestions"]["CT"]
+
+
+@pytest.fixture
+def detecting(tmp_path):
+    names = ("", "right lung", "left lung", "left thalamus")
+
+    def build(threshold: float) -> Engine:
+        folder = save_tiny_model(
+            tmp_path / f"{threshold:g}", class_names=names, presence="detected", show_detections=True,
+            presence_threshold=threshold,
+        )  # fmt: skip
+        return Engine.load(folder)
+
+    return build
+
+
+def test_a_model_that_detects_tells_how_surely_each_name_is_there(detecting, volume, engine):
+    scores = detecting(0.0).detect(volume)
+    assert list(scores) == ["right lung", "left lung", "left thalamus"]
+    assert all(0 < score < 1 for score in scores.values())
+    one = detecting(0.5).detect(volume, "plane", PlaneRequest("axial", 5))
+    assert list(one) == list(scores)
+    assert engine.detect(volume) == {}, "another model has no such opinion"
+    with pytest.raises(InputError, match=r"^The scope is 'plane' but no plane is given"):
+        detecting(0.0).detect(volume, "plane")
+
+
+def test_nothing_is_outlined_that_is_not_detected(detecting, volume):
+    assert detecting(0.0).ask(volume, "Outline the right lung.").regions
+    assert not detecting(1.1).ask(volume, "Outline the right lung.").regions
+
+
+def test_the_language_model_is_told_what_was_detected(detecting, volume, monkeypatch):
+    told = []
+    for threshold in (0.0, 1.1):
+        engine = detecting(threshold)
+        ids_of = engine.processor.prompt_ids
+        monkeypatch.setattr(
+            engine.processor, "prompt_ids", lambda *args, ids_of=ids_of, **kw: told.append(kw) or ids_of(*args, **kw)
+        )
+        engine.ask(volume, "Outline the right lung.")
+    assert [each["context"] for each in told] == [
+        "Seen on this axial CT: right lung, left lung, left thalamus.\n",
+        "Seen on this axial CT: nothing known.\n",
+    ]

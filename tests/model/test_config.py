@@ -14,7 +14,8 @@ def test_the_default_is_the_official_model():
 
 
 @pytest.mark.parametrize(
-    ("switch", "choices"), [("code_state", "own, previous"), ("presence", "class, mask"), ("frame", "volume, body")]
+    ("switch", "choices"),
+    [("code_state", "own, previous"), ("presence", "class, mask, detected"), ("frame", "volume, body")],
 )
 def test_an_unknown_switch_value_is_named_with_the_choices(switch: str, choices: str):
     with pytest.raises(ModelError, match=rf"^config.json has {switch} 'odd': use one of {choices}\.$"):

@@ -111,8 +111,10 @@ def test_the_default_configuration_is_the_official_one():
     assert round(sum(p.numel() for part in text for p in part.parameters()) / 1e9, 3) == 8.235
 
 
-@pytest.mark.parametrize(("field", "sentence"), [("code_state", "code_state 'x': use one of own, previous"),
-                                                  ("presence", "presence 'x': use one of class, mask")])  # fmt: skip
+@pytest.mark.parametrize(("field", "sentence"), [
+    ("code_state", "code_state 'x': use one of own, previous"),
+    ("presence", "presence 'x': use one of class, mask, detected"),
+])  # fmt: skip
 def test_a_wrong_switch_is_refused(field, sentence):
     with pytest.raises(ModelError, match=sentence):
         MedSightConfig(**{field: "x"})

@@ -56,3 +56,13 @@ def grounded(phantoms) -> Path:
 def start_model(tmp_path_factory) -> Path:
     """A tiny random model with as many classes as the phantoms have categories."""
     return save_tiny_model(tmp_path_factory.mktemp("start"), perceiver_config=PERCEIVER)
+
+
+@pytest.fixture(scope="session")
+def detecting_model(phantoms, tmp_path_factory) -> Path:
+    """One that is told what its class head detects."""
+    names = tuple("" if name == "background" else name for name in BiomedParse(phantoms).categories)
+    return save_tiny_model(
+        tmp_path_factory.mktemp("detecting"), perceiver_config=PERCEIVER, presence="detected", show_detections=True,
+        class_names=names + ("",) * (17 - len(names)),
+    )  # fmt: skip

@@ -92,3 +92,16 @@ def test_conversations_that_are_given_are_used(plan, grounded):
     assert not (given.folder / "data" / "grounded.jsonl").exists()
     joined = (given.folder / "data" / "instruct.jsonl").read_text().splitlines()
     assert json.loads(joined[0])["id"] == Conversations(grounded)[0].id
+
+
+def test_a_model_that_is_told_detections_learns_from_made_up_conversations_too(phantoms, detecting_model, tmp_path):
+    plan = Plan(detecting_model, phantoms, None, tmp_path / "run", TINY, made_up=8)
+    train_all(plan, lambda *step: None)
+    made = plan.folder / "data"
+    told = [*Conversations(made / "text.jsonl", plan.root), *Conversations(made / "grounded.jsonl", plan.root)]
+    assert len(Conversations(made / "text.jsonl", plan.root)) == 8
+    assert all(conversation.turns[0].question.startswith("Seen on this ") for conversation in told)
+    assert len(Conversations(made / "instruct.jsonl", plan.root)) == len(told)
+    assert any(len(conversation.turns) >= 4 for conversation in told)
+    volume, _ = phantom_volume("abdomen", 5, side=56, slices=4)
+    assert Engine.load(plan.folder / "model").detect(volume)

@@ -65,5 +65,5 @@ def test_impossible_settings_are_told(change, message):
 def test_unknown_stages_and_presets_are_told():
     with pytest.raises(InputError, match=r"^There is no stage 'vision': use one of tower, perceiver, codebook, align"):
         find_stage("vision")
-    with pytest.raises(InputError, match=r"^There is no preset 'big': use one of paper, smoke\.$"):
+    with pytest.raises(InputError, match=r"^There is no preset 'big': use one of paper, smoke, demo\.$"):
         find_preset("big")
