@@ -29,7 +29,7 @@ UNKNOWN: tuple[str, ...] = tuple(
         meniscus, anterior cruciate ligament, achilles tendon, rotator cuff, psoas muscle, deltoid muscle
         gluteus maximus, trapezius, pectoral muscle, breast, nipple, axilla, umbilicus, omentum, mesentery, peritoneum
         lymph node, lymph nodes, bone marrow, growth plate, tooth, teeth, wisdom tooth, fingernail, hair follicle
-        meningioma, glioma, glioblastoma, astrocytoma, vestibular schwannoma, metastases, lymphoma, sarcoma, melanoma
+        meningioma, glioblastoma, astrocytoma, vestibular schwannoma, metastases, lymphoma, sarcoma, melanoma
         aneurysm, haematoma, subdural haematoma, haemorrhage, infarct, thrombus, embolism, stenosis, dissection
         abscess, pneumonia, pneumothorax, consolidation, atelectasis, emphysema, fibrosis, bronchiectasis, oedema
         fracture, rib fracture, hip fracture, dislocation, disc herniation, scoliosis, osteophytes, gallstones
