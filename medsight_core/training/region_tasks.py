@@ -74,11 +74,14 @@ class RegionTask(Task):
     no_object_weight: what unmatched queries are taught "no object" with; 0 as the authors.
     deep_supervision: weight of the coarser scales; 0 as the authors.
     decode_share: share of steps with only a few queries at once, as the decoding pass will run; 0 as the authors.
+    named_share: share of steps that ask for classes by name, as codes will: each class has a query of its own, which
+        this task learns and forgets. Nothing has to be matched there, so masks learn faster; 0 as the authors.
     train_tower: let the vision tower learn too, for towers that were not pretrained.
     """
 
     steps: Tensor  # optimiser steps so far
     FEW, MATCHED = 4, 3  # queries of a decoding step, and how many of them have a target at most
+    NAMED, PRESENT = 12, 9  # queries of a step by name, and how many of them ask for what is there at most
 
     def __init__(
         self,
@@ -86,27 +89,40 @@ class RegionTask(Task):
         no_object_weight: float = 0.1,
         deep_supervision: float = 0.25,
         decode_share: float = 0.3,
+        named_share: float = 0.0,
         train_tower: bool = False,
     ) -> None:
         super().__init__(model)
         self.no_object_weight, self.deep_supervision = no_object_weight, deep_supervision
-        self.decode_share = decode_share
+        self.decode_share, self.named_share = decode_share, named_share
+        perceiver = model.config.perceiver_config
+        self.named = (
+            nn.Embedding(perceiver.num_classes, model.config.vision_config.hidden_size) if named_share else None
+        )
+        if self.named is not None:
+            nn.init.normal_(self.named.weight, std=0.1)
         self.trainable = ("perceiver.", "vision.") if train_tower else ("perceiver.",)
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
     def count(self, batch: Batch) -> list[float]:
-        """Pairs of a full pass, pairs of a decoding step, images."""
+        """Pairs of a full pass, of a decoding step and of a step by name; images."""
         queries = self.model.config.perceiver_config.num_queries
         pairs = [target.pairs(queries) for target in targets_of(batch)]
-        return [sum(pairs), sum(self._matched(count, queries) for count in pairs), len(pairs)]
+        named = [min(len(target.classes.unique()), self.PRESENT) for target in targets_of(batch)]
+        return [sum(pairs), sum(self._matched(count, queries) for count in pairs), sum(named), len(pairs)]
 
     def losses(self, batch: Batch, totals: Tensor) -> dict[str, Tensor]:
         """Dice, cross entropy and class of the matched queries, of all scales."""
         patches = self._patches(batch)
         targets = targets_of(batch)
         step = int(self.steps)
-        pairs, decoded, images = totals.tolist()
-        if (step * self.decode_share) % 1 + self.decode_share >= 1:  # evenly spread over the steps
+        pairs, decoded, named, images = totals.tolist()
+        if self.named is not None and _is_due(step, self.named_share):
+            asked = [self._ask(target, step, int(index)) for target, index in zip(targets, batch["indices"])]
+            targets = [united(target) for target in targets]
+            output = self.model.perceiver(patches, self.named(torch.stack([classes for classes, _ in asked])))
+            matches, pairs = [found for _, found in asked], named
+        elif _is_due(step, self.decode_share):
             with torch.no_grad():
                 full = self.model.perceiver(patches)
             chosen = [
@@ -154,6 +170,22 @@ class RegionTask(Task):
         """How many of the queries of a decoding step have a target, in an image with so many pairs."""
         few, first = min(self.FEW, queries), min(self.MATCHED, pairs)
         return few - min(queries - pairs, few - first)
+
+    def _ask(self, target: RegionTargets, step: int, index: int) -> tuple[Tensor, Match]:
+        """Classes to ask an image for, some of them there and the others not, and which target stands at which place.
+
+        Targets are counted as `united` gives them. The same for a step and image in every run and on every process.
+        """
+        generator = torch.Generator().manual_seed(1_000_003 * step + index)
+        there = target.classes.unique().tolist()
+        taken = torch.randperm(len(there), generator=generator)[: self.PRESENT]
+        absent = [kind for kind in range(self.model.config.perceiver_config.num_classes) if kind not in set(there)]
+        order = torch.randperm(len(absent), generator=generator).tolist()
+        classes = [there[i] for i in taken.tolist()] + [absent[i] for i in order]
+        few = min(self.NAMED, len(classes))
+        device = target.classes.device
+        places = torch.arange(len(taken), device=device)
+        return torch.tensor(classes[:few], device=device), (taken.to(device), places)
 
     def _choose(self, found: Match, queries: int, step: int, index: int) -> tuple[Tensor, Match]:
         """A few queries of an image, and which of its targets stand at which place among them.
@@ -287,6 +319,18 @@ class CodebookTask(Task):
         with torch.no_grad():
             patches, class_token = self.model.see(batch["pixel_values"])
             return self.model.perceiver(patches), class_token
+
+
+def united(target: RegionTargets) -> RegionTargets:
+    """One mask for each class that is there, by class: all of that class together."""
+    kinds, place = target.classes.unique(return_inverse=True)
+    masks = target.masks.new_zeros(len(kinds), *target.masks.shape[1:])
+    return RegionTargets(masks.index_reduce(0, place, target.masks, "amax") if len(place) else masks, kinds)
+
+
+def _is_due(step: int, share: float) -> bool:
+    """Whether a step is one of a ``share`` of all that is spread evenly over them."""
+    return (step * share) % 1 + share >= 1
 
 
 def targets_of(batch: Batch) -> list[RegionTargets]:

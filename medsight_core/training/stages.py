@@ -66,8 +66,20 @@ STAGES: dict[str, Stage] = {
             task=RegionTask,
             recipe=_REGIONS,
             metric="dice",
-            ours={"no_object_weight": 0.1, "deep_supervision": 0.25, "decode_share": 0.3, "train_tower": False},
-            authors={"no_object_weight": 0.0, "deep_supervision": 0.0, "decode_share": 0.0, "train_tower": False},
+            ours={
+                "no_object_weight": 0.1,
+                "deep_supervision": 0.25,
+                "decode_share": 0.3,
+                "named_share": 0.0,
+                "train_tower": False,
+            },
+            authors={
+                "no_object_weight": 0.0,
+                "deep_supervision": 0.0,
+                "decode_share": 0.0,
+                "named_share": 0.0,
+                "train_tower": False,
+            },
         ),
         Stage(
             name="codebook",

@@ -7,7 +7,7 @@ import torch
 from tiny_model import tiny_model
 
 from medsight_core.training.losses import RegionTargets
-from medsight_core.training.region_tasks import CodebookTask, RegionTask, hard_dice, measure_pairs
+from medsight_core.training.region_tasks import CodebookTask, RegionTask, hard_dice, measure_pairs, united
 
 
 @pytest.mark.parametrize("pairs", [0, 1, 3, 4, 5])
@@ -52,3 +52,30 @@ def test_pairs_are_measured():
 
 def test_nothing_found_where_nothing_is_counts_as_right():
     assert hard_dice(torch.full((1, 2, 2), -1.0), torch.zeros(1, 2, 2)).tolist() == [1.0]
+
+
+def test_steps_by_name_ask_for_what_is_there_and_for_what_is_not():
+    task = RegionTask(tiny_model()[0], decode_share=0.0, named_share=1.0)
+    halves = torch.zeros(3, 32, 32)
+    halves[0, :16], halves[1, 16:24], halves[2, 24:] = 1, 1, 1
+    target = RegionTargets(halves, torch.tensor([2, 1, 1]))
+    whole = united(target)
+    assert whole.classes.tolist() == [1, 2]
+    assert torch.equal(whole.masks, torch.stack([halves[1] + halves[2], halves[0]])), "one class is one mask"
+    classes, (wanted, places) = task._ask(target, step=3, index=5)
+    assert sorted(classes.tolist()) == [0, 1, 2, 3], "all four classes, those that are there first"
+    assert classes[places].tolist() == whole.classes[wanted].tolist()
+    assert torch.equal(classes, task._ask(target, step=3, index=5)[0])
+    batch = {
+        "pixel_values": torch.randn(1, 3, 56, 56), "masks": [halves], "classes": [target.classes],
+        "indices": torch.tensor([5]),
+    }  # fmt: skip
+    totals = torch.tensor(task.count(batch))
+    assert totals.tolist() == [3, 3, 2, 1]
+    task.losses(batch, totals)["loss"].backward()
+    assert task.named.weight.grad.abs().sum() > 0
+    assert task.model.perceiver.queries.grad is None, "the learned queries take no part"
+
+
+def test_nobody_asks_by_name_unless_told():
+    assert RegionTask(tiny_model()[0]).named is None
