@@ -11,8 +11,6 @@ for rates.
 from __future__ import annotations
 
 import argparse
-import math
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -20,10 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.provenance import commit
 from medsight_core.client import MedSightClient
+from medsight_core.evaluation.intervals import wilson_interval
+from medsight_core.evaluation.mask_scores import dice
 from medsight_core.imaging.segmentation_file import read_segmentation
 from medsight_core.server.running import running_server
 from medsight_core.server.settings import Settings
+from medsight_core.terminology import other_side
 from sample_data.fetch import fetch, reference_masks, sample
 
 ABSENT = (
@@ -58,9 +60,10 @@ def evaluate(client: MedSightClient, sample_id: str) -> Result:
         result.seconds.append(time.monotonic() - begin)
         masks = _masks(reply.segmentation)
         for name in group:
-            result.dice[name] = dice(masks.get(name), reference[name])
-            other = name.replace("left", "right") if "left" in name else name.replace("right", "left")
-            if other != name and dice(masks.get(name), reference[other]) > result.dice[name]:
+            mask = masks.get(name)
+            result.dice[name] = 0.0 if mask is None else dice(mask, reference[name])
+            other = other_side(name)
+            if other and mask is not None and dice(mask, reference[other]) > result.dice[name]:
                 result.swapped.append(name)
     for name in (*ABSENT, *FOREIGN[sample_id]):
         reply = client.ask(f"Is there a {name}?", image=sample_id)
@@ -72,13 +75,6 @@ def evaluate(client: MedSightClient, sample_id: str) -> Result:
     return result
 
 
-def dice(found: np.ndarray | None, truth: np.ndarray) -> float:
-    """Dice overlap; 0 for a structure that was not found."""
-    if found is None:
-        return 0.0
-    return float(2 * (found & truth).sum() / (found.sum() + truth.sum()))
-
-
 def bootstrap(values: list[float], seed: int = 0) -> tuple[float, float, float]:
     """Mean with its 95 % bootstrap interval."""
     array = np.array(values)
@@ -86,25 +82,18 @@ def bootstrap(values: list[float], seed: int = 0) -> tuple[float, float, float]:
     return float(array.mean()), *(float(x) for x in np.percentile(draws, (2.5, 97.5)))
 
 
-def wilson(hits: int, count: int) -> tuple[float, float, float]:
-    """Rate with its 95 % Wilson interval."""
-    z, rate = 1.96, hits / count
-    middle = (rate + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(rate * (1 - rate) / count + z * z / (4 * count * count))
-    return rate, max(0.0, middle - half), min(1.0, middle + half)
-
-
 def report(results: dict[str, Result]) -> str:
     """The figures as Markdown."""
     lines = [
         "# The shipped model on the sample volumes",
         "",
-        f"Made by `python -m benchmarks.demo_model` at {_commit()}.",
+        f"Made by `python -m benchmarks.demo_model` at {commit()}.",
         "",
     ]
     for sample_id, result in results.items():
         mean, low, high = bootstrap(list(result.dice.values()))
-        rate, rate_low, rate_high = wilson(len(result.false_masks), result.asked_absent)
+        rate = len(result.false_masks) / result.asked_absent
+        rate_low, rate_high = wilson_interval(len(result.false_masks), result.asked_absent)
         lines += [
             f"## {sample(sample_id).title}",
             "",
@@ -139,11 +128,6 @@ def _listed(names: list[str]) -> str:
 
 def _named(names: list[str]) -> str:
     return f" ({', '.join(names)})" if names else ""
-
-
-def _commit() -> str:
-    found = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "an unknown commit"
 
 
 def main() -> None:

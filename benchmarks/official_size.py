@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ import torch
 import transformers
 from transformers import StoppingCriteria, StoppingCriteriaList
 
+from benchmarks.provenance import commit
 from medsight_core.model.config import MedSightConfig
 from medsight_core.model.costs import QUESTION_TOKENS
 from medsight_core.model.medsight import IMAGE_SENTINEL, MedSightModel
@@ -126,7 +126,7 @@ def report(card: str, what: str, figures: dict[str, list[float]], memory: int) -
         "# The model at its official size",
         "",
         f"{what} with random weights on {card}; n = {repeats} repeats, one image.",
-        f"Made by `python -m benchmarks.official_size` at {_commit()}, torch {torch.__version__}, transformers "
+        f"Made by `python -m benchmarks.official_size` at {commit()}, torch {torch.__version__}, transformers "
         f"{transformers.__version__}.",
         "",
         "| | median | smallest to largest |",
@@ -157,11 +157,6 @@ def config_of(tiny: bool, layers: int | None) -> MedSightConfig:
 
 def _rounded(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.3g}"
-
-
-def _commit() -> str:
-    found = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "an unknown commit"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

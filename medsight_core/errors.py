@@ -7,6 +7,9 @@ This module knows nothing of volumes, models or HTTP libraries.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 
 class MedSightError(Exception):
     """Base of all errors that a user may meet; ``str(error)`` is one sentence that says what to do."""
@@ -80,3 +83,13 @@ BY_STATUS: dict[int, type[MedSightError]] = {
 def from_status(status: int, message: str) -> MedSightError:
     """The error that a server's reply of this HTTP status stands for (`ServerError` for any other status)."""
     return BY_STATUS.get(status, ServerError)(message)
+
+
+def run_program(program: Callable[[], None]) -> int:
+    """The exit code of a program of its own: 0, or that of an error, whose sentence goes to stderr."""
+    try:
+        program()
+    except MedSightError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0

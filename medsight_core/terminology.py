@@ -22,6 +22,21 @@ _CATEGORIES = {
 _SIDES = {"right": ("SCT", "24028007", "Right"), "left": ("SCT", "7771000", "Left")}
 
 
+SIDES = ("left", "right")
+
+
+def split_side(name: str) -> tuple[str, str]:
+    """Side ("left", "right" or "") and the rest of a canonical name."""
+    side, _, base = name.partition(" ")
+    return (side, base) if side in SIDES and base else ("", name)
+
+
+def other_side(name: str) -> str:
+    """The name of the same thing on the other side; "" for one without a side."""
+    side, base = split_side(name)
+    return f"{SIDES[1 - SIDES.index(side)]} {base}" if side else ""
+
+
 @dataclass(frozen=True)
 class _Structure:
     """hue: degrees on the colour wheel; value, saturation 0..1. code: empty when no code is certain."""

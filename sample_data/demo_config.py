@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from medsight_core.data.names import split_side
 from medsight_core.model.config import MedSightConfig
+from medsight_core.terminology import split_side
 from sample_data.generate.folders import CATEGORIES
 from sample_data.generate.sources import SOURCES
 

@@ -25,7 +25,7 @@ from typing import Callable, Sequence
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from medsight_core.errors import MedSightError, NotFoundError, VolumeError
+from medsight_core.errors import NotFoundError, VolumeError, run_program
 
 SOURCES_FILE = "SOURCES.json"
 MRICRON_FOLDER = Path("/usr/share/mricron/templates")
@@ -341,12 +341,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m sample_data.fetch", description="Real sample images from packages."
     )
     parser.add_argument("--studies", default="studies", help="folder to lay the images out in (default: %(default)s)")
-    try:
-        fetch(parser.parse_args(arguments).studies, report=print)
-    except MedSightError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    studies = parser.parse_args(arguments).studies
+
+    def program() -> None:
+        fetch(studies, report=print)
+
+    return run_program(program)
 
 
 if __name__ == "__main__":

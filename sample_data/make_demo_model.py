@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from medsight_core.data.converse_by_template import text_conversations
 from medsight_core.data.sequence import Selection
 from medsight_core.data.targets import Series
 from medsight_core.engine.context import view_words
+from medsight_core.errors import run_program
 from medsight_core.model.loading import load_model
 from medsight_core.training.calibration import fit_lines, presence_scores
 from medsight_core.training.fresh import fresh_model
@@ -50,8 +52,8 @@ PLANES: Mapping[str, tuple[int, int]] = {
 }
 
 
-def main() -> None:
-    """Command line."""
+def main() -> int:
+    """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m sample_data.make_demo_model", description=__doc__.splitlines()[0])
     parser.add_argument("--labels", type=Path, required=True, help="folder of whole-head label maps")
     parser.add_argument("--fetal", type=Path, required=True, help="folder of HC18")
@@ -59,15 +61,19 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/demo-model"))
     parser.add_argument("--out", type=Path, default=Path("runs/demo-model/shipped"))
     options = parser.parse_args()
-    images = options.work / "images"
-    generate(images, Material(options.labels, options.fetal, options.studies), os.cpu_count() or 1)
-    start = options.work / "start"
+    material = Material(options.labels, options.fetal, options.studies)
+    return run_program(lambda: make(material, options.work, options.out))
+
+
+def make(material: Material, work: Path, out: Path) -> None:
+    """All phases, those that are done left out."""
+    images, start, stages = work / "images", work / "start", work / "stages"
+    generate(images, material, os.cpu_count() or 1)
     if not start.is_dir():
         save_model(*fresh_model(demo_config, vocabulary(SEED), SEED), start)
-    stages = options.work / "stages"
     plan = Plan(start, images / "train.json", None, stages, find_preset("demo"), with_tower=True, seed=SEED)
     train_all(plan, report=_Lines(), resume=True)
-    ship(stages / "model", images / "held-out.json", options.out)
+    ship(stages / "model", images / "held-out.json", out)
 
 
 def generate(folder: Path, material: Material, workers: int) -> None:
@@ -144,4 +150,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

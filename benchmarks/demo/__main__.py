@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
+import sys
 from pathlib import Path
 
 from benchmarks.demo import summary
-from benchmarks.demo.run import FULL, QUICK, examine, write_rows
+from benchmarks.demo.run import FULL, QUICK, Size, examine, write_rows
+from benchmarks.provenance import commit
 from medsight_core.engine.engine import Engine
+from medsight_core.errors import run_program
 from sample_data.generate.sources import Material
 
 
-def main() -> None:
-    """Command line."""
+def main() -> int:
+    """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=__doc__)
     parser.add_argument("--model", type=Path, default=Path("sample_data/demo_model"))
     parser.add_argument("--labels", type=Path, required=True, help="folder of whole-head label maps")
@@ -23,12 +24,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/evaluate-demo"), help="folder for rows and tables")
     parser.add_argument("--quick", action="store_true", help="a few questions only, to see that all of it runs")
     options = parser.parse_args()
-    rows_file = options.out / "rows.json"
-    engine, material = Engine.load(options.model), Material(options.labels, options.fetal, options.studies)
-    rows = examine(engine, material, QUICK if options.quick else FULL, lambda part: print(part, flush=True))
-    write_rows(rows_file, rows)
-    text = report(json.loads(rows_file.read_text()))
-    (options.out / "figures.md").write_text(text, encoding="utf-8")
+    material, size = Material(options.labels, options.fetal, options.studies), QUICK if options.quick else FULL
+    return run_program(lambda: examine_folder(options.model, material, size, options.out))
+
+
+def examine_folder(model: Path, material: Material, size: Size, out: Path) -> None:
+    """Examine a model folder; write rows and figures, and print these."""
+    rows = examine(Engine.load(model), material, size, lambda part: print(part, flush=True))
+    write_rows(out / "rows.json", rows)
+    text = report(rows)
+    (out / "figures.md").write_text(text, encoding="utf-8")
     print(text)
 
 
@@ -38,11 +43,10 @@ def report(rows: summary.Rows) -> str:
         f"| {name} | {dice:.3f} | {n} | {false:.2f} | {m} |"
         for name, (dice, n, false, m) in summary.by_name(rows).items()
     )
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     return "\n\n".join(
         [
             "# The shipped model examined",
-            f"Made by `make evaluate-demo` at {commit.stdout.strip() or 'an unknown commit'}.",
+            f"Made by `make evaluate-demo` at {commit()}.",
             summary.table(summary.goals(rows)),
             "## By region of the body",
             summary.table(summary.by_site(rows)),
@@ -58,4 +62,4 @@ def report(rows: summary.Rows) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from medsight_core.imaging.grid import PatientOrder
 from medsight_core.imaging.volume import Volume
 
 
@@ -26,7 +27,7 @@ def noisy(volume: Volume, rng: np.random.Generator) -> Volume:
 
 def thick(volume: Volume, rng: np.random.Generator) -> Volume:
     """Slices three times as thick: each voxel the mean of three along the body's length."""
-    along = int(np.argmax(np.abs(volume.affine[2, :3])))
+    along = PatientOrder.of(volume.affine).axes[2]
     return _like(volume, uniform_filter1d(volume.voxels.astype(np.float32), 3, axis=along, mode="nearest"))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medsight_core.imaging.grid import PatientOrder
 from medsight_core.imaging.volume import Volume, read_volume
 from medsight_core.protocol import PlaneRequest
 from sample_data.fetch import fetch, reference_masks
@@ -18,7 +19,7 @@ from sample_data.generate.scan import Scan
 from sample_data.generate.sources import SOURCES, Material, Source
 
 SEED = 20261126  # another one than any training set's
-_ARRAY_AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}  # LPS axis that an orientation looks along
+_PATIENT_AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}  # LPS axis that an orientation looks along
 _LEAST_SHARE = 0.0015  # of a slice: smaller pieces of a structure are not asked for
 _SITES = {
     "brain-maps": "brain",
@@ -69,8 +70,7 @@ class Exam:
         return shown, absent
 
     def _axis(self, orientation: str) -> int:
-        axis = _ARRAY_AXIS[orientation]
-        return int(np.argmax(np.abs(self.volume.affine[axis, :3])))
+        return PatientOrder.of(self.volume.affine).axes[_PATIENT_AXIS[orientation]]
 
 
 def held_out_exams(material: Material, scans: Mapping[str, int]) -> Iterator[Exam]:
@@ -100,7 +100,7 @@ def voxel_truth(scan: Scan) -> dict[str, np.ndarray]:
     """What each voxel's centre shows: bool (I, J, K) by name."""
     affine, shape = scan.volume.affine, scan.volume.shape
     truth = {}
-    order = [int(np.argmax(np.abs(affine[axis, :3]))) for axis in range(3)]  # voxel axis along L, P, S
+    order = PatientOrder.of(affine).axes
     places, inside = [], []
     for axis, along in enumerate(order):
         position = affine[axis, 3] + affine[axis, along] * np.arange(shape[along])

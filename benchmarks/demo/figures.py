@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.demo.trials import Trial
-from medsight_core.evaluation.intervals import bootstrap_interval
+from medsight_core.evaluation.intervals import bootstrap_interval, wilson_interval
 
 _BINS = 10
 
@@ -53,12 +53,10 @@ def rate(title: str, hits: Sequence[bool], least: float | None = None, most: flo
     count = len(hits)
     if not count:
         return Figure(title, math.nan, math.nan, math.nan, 0)
-    z, share = 1.96, sum(hits) / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    share, (low, high) = sum(hits) / count, wilson_interval(sum(hits), count)
     goal = _at_least(least) if least is not None else "" if most is None else f"at most {most:g}"
     met = share >= least if least is not None else None if most is None else share <= most
-    return Figure(title, share, max(0.0, middle - half), min(1.0, middle + half), count, goal, met)
+    return Figure(title, share, low, high, count, goal, met)
 
 
 def balanced(title: str, trials: Iterable[Trial], least: float | None = None) -> Figure:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +65,20 @@ class Examiner:
         offered = self.engine.config.orientations
         return [view for view in _VIEWS.get(exam.site, ("axial", "coronal", "sagittal")) if view in offered]
 
-    def outlines(self, engine: Engine | None = None, planes: Sequence[Slice] | None = None) -> list[Trial]:
+    def outlines(self) -> list[Trial]:
         """One thing at a time on every plane, present and absent ones."""
-        rng, asked = np.random.default_rng(SEED + 1), self.planes if planes is None else planes
-        each = self.size.each
-        return [
-            trial for plane in asked for trial in outline_trials(engine or self.engine, plane, each, self.foreign, rng)
-        ]
+        return list(chain(*self._plain))
+
+    @cached_property
+    def _plain(self) -> list[list[Trial]]:
+        """Outlines of each plane as it is; parts of them are what worse copies and controls are compared with."""
+        return [self._outlines(place) for place in range(len(self.planes))]
+
+    def _outlines(self, place: int, engine: Engine | None = None, volume: Volume | None = None) -> list[Trial]:
+        """Outlines on the plane of a place, of the same things whatever the engine and the volume."""
+        plane = self.planes[place] if volume is None else _on(self.planes[place], volume)
+        rng = np.random.default_rng([SEED + 1, place])
+        return list(outline_trials(engine or self.engine, plane, self.size.each, self.foreign, rng))
 
     def checks(self, empty: bool = False) -> list[Trial]:
         """Yes or no; of ``empty`` images too, where no answer can be better than chance."""
@@ -90,19 +99,22 @@ class Examiner:
 
     def worse(self) -> dict[str, list[Trial]]:
         """The same outlines of brains, chests and fetuses as they are ("none") and on worse copies."""
-        chosen = [plane for plane in self.planes if plane.exam.site in ("brain", "chest", "fetal")]
-        rng, outcomes = np.random.default_rng(SEED + 4), {"none": self.outlines(planes=chosen)}
+        places = [n for n, plane in enumerate(self.planes) if plane.exam.site in ("brain", "chest", "fetal")]
+        rng, outcomes = np.random.default_rng(SEED + 4), {"none": list(chain(*(self._plain[n] for n in places)))}
         for name, make in WORSE.items():
-            outcomes[name] = self.outlines(planes=[_on(plane, make(plane.exam.volume, rng)) for plane in chosen])
+            worse = (self._outlines(n, volume=make(self.planes[n].exam.volume, rng)) for n in places)
+            outcomes[name] = list(chain(*worse))
         return outcomes
 
     def controls(self) -> dict[str, list[Trial]]:
-        """The same questions with a part taken out, and about the image of another patient's other region."""
-        chosen = self.planes[:: max(1, len(self.planes) // _CONTROL_PLANES)]
-        return {
-            "as it is": self.outlines(planes=chosen),
-            "codes shuffled": self.outlines(shuffled_codes(self.engine, SEED), chosen),
-            "presence check off": self.outlines(without_presence(self.engine), chosen),
+        """The same questions with a part taken out."""
+        places = range(0, len(self.planes), max(1, len(self.planes) // _CONTROL_PLANES))
+        engines = {
+            "codes shuffled": shuffled_codes(self.engine, SEED),
+            "presence check off": without_presence(self.engine),
+        }
+        return {"as it is": list(chain(*(self._plain[n] for n in places)))} | {
+            name: list(chain(*(self._outlines(n, engine) for n in places))) for name, engine in engines.items()
         }
 
     def whole_volumes(self, studies: Path) -> Iterator[Trial]:

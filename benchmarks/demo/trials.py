@@ -16,8 +16,7 @@ from medsight_core.answer import Answer
 from medsight_core.engine.engine import Engine
 from medsight_core.evaluation.mask_scores import dice
 from medsight_core.imaging.volume import Volume
-
-_OPPOSITE = {"left": "right", "right": "left"}
+from medsight_core.terminology import other_side, split_side
 
 
 @dataclass(frozen=True)
@@ -131,8 +130,7 @@ def volume_trial(engine: Engine, exam: Exam, name: str) -> Trial:
     overlap, swapped = 0.0, False
     if region is not None and region.mask is not None:
         overlap = dice(region.mask, exam.truth[name])
-        side, _, base = name.partition(" ")
-        other = exam.truth.get(f"{_OPPOSITE.get(side, '')} {base}")
+        other = exam.truth.get(other_side(name))
         swapped = other is not None and dice(region.mask, other) > overlap
     confidence = region.confidence if region else 0.0
     return Trial(
@@ -143,9 +141,8 @@ def volume_trial(engine: Engine, exam: Exam, name: str) -> Trial:
 
 def _drawn(plane: Slice, each: int, foreign: Collection[str], rng: np.random.Generator) -> tuple[list[str], list[str]]:
     shown, absent = plane.exam.visible(plane.orientation, plane.index)
-    if plane.orientation == "sagittal":  # nobody can tell sides there: they are asked for without
-        shown = [name for name in shown if name.split()[0] not in _OPPOSITE]
-        absent = [name for name in absent if name.split()[0] not in _OPPOSITE]
+    if plane.orientation == "sagittal":  # nobody can tell sides there: what has one is not asked for
+        shown, absent = ([name for name in names if not split_side(name)[0]] for names in (shown, absent))
     shown = [str(name) for name in rng.permutation(shown)[:each]]
     others = sorted(set(foreign) - set(plane.exam.names))
     if others and absent:
@@ -169,9 +166,8 @@ def _outcome(
     if region is not None and region.mask is not None and present and scored:
         found = plane.outlined(region.mask)
         overlap, confidence = dice(found, plane.truth(name)), region.confidence
-        side, _, base = name.partition(" ")
         others = {other: _overlap(plane, found, other) for other in plane.exam.truth if other != name}
-        swapped = others.get(f"{_OPPOSITE.get(side, '')} {base}", 0.0) > overlap
+        swapped = others.get(other_side(name), 0.0) > overlap
         misnamed = overlap < 0.1 and max(others.values(), default=0.0) > 0.5
     words = answer.text.lower()
     said = "yes" if words.startswith("yes") else "no" if words.startswith("no") else ""

@@ -22,12 +22,13 @@ from medsight_core.data.answers import (
     place,
 )
 from medsight_core.data.groups import GROUPS
-from medsight_core.data.names import SIDES, is_abnormal, split_side
+from medsight_core.data.names import is_abnormal, plural
 from medsight_core.data.scene import Scene
-from medsight_core.data.spoken import ask, expand, plural, said, said_both, write
+from medsight_core.data.spoken import ask, expand, said, said_both, write
 from medsight_core.data.targets import Target, sample_targets
 from medsight_core.data.unknown import UNKNOWN, made_up
 from medsight_core.engine.wording import absent_names
+from medsight_core.terminology import SIDES, other_side, split_side
 
 _MOST_LISTED, _MOST_DESCRIBED = 12, 6  # things in answers to "outline everything" and "describe this"
 _CHATTER = 0.14  # share of turns that ask for no certain thing, where a line is told
@@ -193,12 +194,11 @@ class Dialogue:
 
     def _other_side(self, lacking: bool) -> Request | None:
         """The opposite of what the request before asked for."""
-        side, base = split_side(self._topic)
-        other = f"{SIDES[1 - SIDES.index(side)]} {base}" if side else ""
+        other = other_side(self._topic)
         meant = self._scene.meant(other)
-        if not side or bool(meant) == lacking or not self._can_pay(meant):
+        if not other or bool(meant) == lacking or not self._can_pay(meant):
             return None
-        return self._request("other side", [_Thing(base, other, meant)])
+        return self._request("other side", [_Thing(split_side(other)[1], other, meant)])
 
     def _which_side(self, lacking: bool) -> Request | None:
         choices = [(base, self._scene.meant(base)) for base in self._scene.bases()]

@@ -10,8 +10,7 @@ import random
 import re
 
 from medsight_core.engine.wording import is_plural
-
-SIDES = ("left", "right")
+from medsight_core.terminology import SIDES, split_side
 
 # canonical name without side -> other words for it
 _SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -42,12 +41,14 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "cyst": ("cystic lesion", "fluid-filled lesion"),
     "pleural effusion": ("effusion", "pleural fluid"),
 }
-_PLURALS = {
+_LAST_WORDS = {
     "thalamus": "thalami",
     "hippocampus": "hippocampi",
     "amygdala": "amygdalae",
-    "caudate nucleus": "caudate nuclei",
+    "nucleus": "nuclei",
     "putamen": "putamina",
+    "cortex": "cortices",
+    "body": "bodies",
 }
 _SPELLINGS = {"tumor": "tumour", "tumors": "tumours", "edema": "oedema", "hemorrhage": "haemorrhage"}
 _ALIASES = {
@@ -73,12 +74,6 @@ def canonical(name: str) -> str:
         words = [words[-1], *words[:-1]]
     side, base = split_side(" ".join(words))
     return f"{side} {_ALIASES.get(base, base)}".strip()
-
-
-def split_side(name: str) -> tuple[str, str]:
-    """Side ("left", "right" or "") and the rest of a canonical name."""
-    side, _, base = name.partition(" ")
-    return (side, base) if side in SIDES and base else ("", name)
 
 
 def shows(shown: str, asked: str) -> bool:
@@ -108,13 +103,21 @@ def say(name: str, rng: random.Random) -> str:
 
 def say_both(base: str, rng: random.Random) -> str:
     """Words for the left and the right ``base`` together."""
-    plural = _PLURALS.get(base, base if is_plural(base) else f"{base}s")
+    several = plural(base)
     return rng.choice(
         (
-            f"both {plural}",
-            f"the {plural}",
+            f"both {several}",
+            f"the {several}",
             f"the left and right {base}",
             f"the {base} on both sides",
-            f"the two {plural}",
+            f"the two {several}",
         )
     )
+
+
+def plural(name: str) -> str:
+    """More than one of a thing that has a canonical name."""
+    rest, _, last = name.rpartition(" ")
+    if is_plural(name):
+        return name
+    return f"{rest} {_LAST_WORDS.get(last, f'{last}s')}".strip()

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Iterable, Sequence
 
 from medsight_core.data.coded import CodedImage
-from medsight_core.data.names import SIDES, canonical, shows, split_side
+from medsight_core.data.names import canonical, shows
 from medsight_core.data.targets import Inventory, Series, Target, targets_of
 from medsight_core.engine.context import context_line
+from medsight_core.terminology import SIDES, split_side
 
 _MISSED = 0.08  # share of an image's things that a detector overlooks
 _SCANS, _MOST_ELSEWHERE = 0.5, 6  # share of lines about a whole scan, and how many things these may add

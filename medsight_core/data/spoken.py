@@ -9,22 +9,14 @@ import random
 import re
 from typing import Sequence
 
-from medsight_core.data.names import say, say_both, split_side
+from medsight_core.data.names import say, say_both
 from medsight_core.data.phrases import RULES
 from medsight_core.engine.wording import is_plural
+from medsight_core.terminology import split_side
 
 _CANONICAL = 0.6  # share of questions that use a thing's own name
 _CAPITAL, _LOWER, _SLIPS = 0.7, 0.12, 0.12  # shares of sentences: begun with a capital, all in small letters, mistyped
 _INNERMOST = re.compile(r"<([^<>]+)>")
-_LAST_WORDS = {
-    "thalamus": "thalami",
-    "hippocampus": "hippocampi",
-    "amygdala": "amygdalae",
-    "nucleus": "nuclei",
-    "putamen": "putamina",
-    "cortex": "cortices",
-    "body": "bodies",
-}
 
 
 def expand(text: str, rng: random.Random) -> str:
@@ -42,14 +34,6 @@ def said(name: str, rng: random.Random) -> str:
 def said_both(base: str, rng: random.Random) -> str:
     """Words for the left and the right ``base`` together, without an article."""
     return say_both(base, rng).removeprefix("the ")
-
-
-def plural(name: str) -> str:
-    """More than one of a thing that has a canonical name."""
-    rest, _, last = name.rpartition(" ")
-    if is_plural(name):
-        return name
-    return f"{rest} {_LAST_WORDS.get(last, f'{last}s')}".strip()
 
 
 def ask(

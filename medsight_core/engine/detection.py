@@ -12,7 +12,7 @@ from torch import Tensor
 
 from medsight_core.model.medsight import MedSightModel
 
-_LEAST = 1e-6  # of a probability whose logit is taken
+LEAST_SCORE = 1e-6  # of a probability whose logit is taken
 
 
 class Detections:
@@ -32,10 +32,8 @@ class Detections:
         places = [place for place, name in enumerate(config.class_names) if name]
         names = tuple(config.class_names[place] for place in places)
         scores = class_scores(model, regions)[:, places]
-        lines = torch.tensor([config.calibration.get(name, (1.0, 0.0)) for name in names]).to(scores).reshape(-1, 2)
-        return cls(
-            names, torch.sigmoid(lines[:, 0] * torch.logit(scores, _LEAST) + lines[:, 1]), config.presence_threshold
-        )
+        lines = torch.tensor([config.calibration.get(name, (1.0, 0.0)) for name in names]).reshape(-1, 2)
+        return cls(names, calibrated(scores, lines.to(scores)), config.presence_threshold)
 
     def on(self, planes: slice | Tensor) -> Detections:
         """Those of some of the planes."""
@@ -66,3 +64,8 @@ class Detections:
 def class_scores(model: MedSightModel, regions: Tensor) -> Tensor:
     """Uncalibrated probability (P, C) that a class is there: the best query's, of region vectors (P, N, D)."""
     return model.perceiver.head.classes(regions).float().softmax(dim=-1)[..., :-1].amax(dim=1)
+
+
+def calibrated(scores: Tensor, lines: Tensor) -> Tensor:
+    """Probabilities (..., n) of raw scores (..., n) by lines (n, 2): slope and offset of their logits."""
+    return torch.sigmoid(lines[:, 0] * torch.logit(scores, LEAST_SCORE) + lines[:, 1])

@@ -34,7 +34,7 @@ from medsight_core.model.loading import load_model
 from medsight_core.model.medsight import ImageFeatures, MedSightModel
 from medsight_core.model.processor import MedSightProcessor
 from medsight_core.protocol import SCOPE_PLANE, PlaneRequest, check_prompt, check_scope
-from medsight_core.terminology import NAMES, coding, color
+from medsight_core.terminology import NAMES, coding, color, split_side
 
 Progress = Callable[[str, float], None]
 
@@ -231,11 +231,9 @@ def known_names(config: MedSightConfig, view: VolumeView) -> list[str]:
     """
     listed = config.modality_names
     names = listed.get(view.volume.modality) or [name for each in listed.values() for name in each]
-    bases = {name.partition(" ")[2] for name in names if name.startswith(("left ", "right "))} & set(names)
+    bases = {base for side, base in map(split_side, names) if side} & set(names)
     if view.orientation == "sagittal":
-        return [
-            name for name in names if not (name.startswith(("left ", "right ")) and name.partition(" ")[2] in bases)
-        ]
+        return [name for name in names if split_side(name)[1] not in bases or name in bases]
     return [name for name in names if name not in bases]
 
 

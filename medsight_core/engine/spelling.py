@@ -14,9 +14,10 @@ from functools import lru_cache
 from rapidfuzz.distance import OSA
 
 from medsight_core.engine.aliases import ALIASES, DESCRIPTIONS, LEFT, PROTECTED, RIGHT, SIDED
+from medsight_core.terminology import SIDES, split_side
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_SIDES = {**dict.fromkeys(LEFT, "left"), **dict.fromkeys(RIGHT, "right")}
+_SIDE_WORDS = {**dict.fromkeys(LEFT, "left"), **dict.fromkeys(RIGHT, "right")}
 _FULL = 4  # letters; a shorter word has too many neighbours
 _LONG = 7  # letters; from here on two slips are forgiven
 _AFTER = re.compile(
@@ -54,7 +55,7 @@ class _Lexicon:
 
     def __init__(self, known: frozenset[str]) -> None:
         self.known = known
-        bases = {name.partition(" ")[2] if name.startswith(("left ", "right ")) else name for name in known}
+        bases = {split_side(name)[1] for name in known}
         self.phrases: dict[tuple[str, ...], tuple[str, bool]] = {}
         for base in bases:
             for phrase in (base, *ALIASES.get(base, ())):
@@ -80,8 +81,14 @@ class _Lexicon:
 
     @lru_cache(maxsize=4096)  # noqa: B019 - lexicons live as long as the process
     def spelt(self, word: str) -> str:
-        """The word that was meant: itself, or the one known word that a slip or two away."""
-        if word in self.vocabulary or word in PROTECTED or word in _SIDES or len(word) < _FULL or not word.isalpha():
+        """The word that was meant: itself, or the one known word that is a slip or two away."""
+        if (
+            word in self.vocabulary
+            or word in PROTECTED
+            or word in _SIDE_WORDS
+            or len(word) < _FULL
+            or not word.isalpha()
+        ):
             return word
         limit = 2 if len(word) >= _LONG else 1
         near: dict[int, list[str]] = {}
@@ -159,7 +166,7 @@ def _abbreviations(question: str, known: frozenset[str]) -> str:
 def _name(question: str, found: _Found, floor: int, known: frozenset[str]) -> tuple[int, int, str]:
     """What stands in the place of a phrase and the words for its side: start, end, name."""
     start, end, base = found.start, found.end, found.base
-    sides = [side for side in ("left", "right") if f"{side} {base}" in known]
+    sides = [side for side in SIDES if f"{side} {base}" in known]
     if not sides:
         return start, end, base
     both = " and ".join(f"{side} {base}" for side in sides)
@@ -181,7 +188,7 @@ def _side_before(head: str) -> tuple[str, int]:
     """The side that the words before a phrase say, and where it begins in them."""
     match = _BEFORE.search(head)
     if match:
-        side = _SIDES.get(match[1].lower()) or _SIDES.get(match[1].lower().removesuffix("-sided"))
+        side = _SIDE_WORDS.get(match[1].lower()) or _SIDE_WORDS.get(match[1].lower().removesuffix("-sided"))
         if side:
             return side, match.start()
     return "", 0
@@ -193,7 +200,7 @@ def _side_after(question: str, end: int) -> tuple[str, int]:
     if match:
         word = match[1].rstrip(".").lower()
         # A lone letter behind a name may begin anything; in brackets, or as the last word, it is a side.
-        if word in _SIDES and (len(word) > 1 or match[2] or not question[match.end(1) :].strip(" .?!")):
+        if word in _SIDE_WORDS and (len(word) > 1 or match[2] or not question[match.end(1) :].strip(" .?!")):
             stop = match.end() if match[2] or not match[0].lstrip().startswith("(") else match.end(1)
-            return _SIDES[word], stop
+            return _SIDE_WORDS[word], stop
     return "", end

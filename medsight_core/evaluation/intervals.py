@@ -1,7 +1,8 @@
-"""How sure a mean is: percentile bootstrap intervals, the same for the same values and seed."""
+"""How sure a figure is: bootstrap intervals of means, the same for the same values and seed; Wilson's of shares."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,3 +25,11 @@ def bootstrap_interval(groups: Sequence[Sequence[float]], seed: int) -> tuple[fl
         means += [values[rng.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)]
     low, high = np.quantile(means / len(groups), ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     return float(low), float(high)
+
+
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of ``count`` > 0 that was seen as ``hits`` of them (Wilson 1927)."""
+    z, share = 1.96, hits / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, middle - half), min(1.0, middle + half)

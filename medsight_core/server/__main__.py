@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from medsight_core.errors import MedSightError
+from medsight_core.errors import run_program
 from medsight_core.server.serve import serve
 from medsight_core.server.settings import Settings, token_from_environment
 
@@ -23,12 +23,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=Settings.port)
     parser.add_argument("--device", default=Settings.device)
     parser.add_argument("--max-upload-bytes", type=int, default=Settings.max_upload_bytes)
-    try:
-        serve(Settings(**vars(parser.parse_args()), token=token_from_environment()))
-    except MedSightError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    options = vars(parser.parse_args())
+    return run_program(lambda: serve(Settings(**options, token=token_from_environment())))
 
 
 if __name__ == "__main__":

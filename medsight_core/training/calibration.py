@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from medsight_core.data.biomedparse import LabelledImage
 from medsight_core.data.names import canonical
-from medsight_core.engine.detection import class_scores
+from medsight_core.engine.detection import LEAST_SCORE, class_scores
 from medsight_core.errors import InputError
 from medsight_core.model.medsight import MedSightModel
 from medsight_core.model.processor import MedSightProcessor
@@ -24,7 +24,6 @@ from medsight_core.training.datasets import visible_image
 
 _PULL = 4.0  # weight of the common line, in observations
 _FEWEST = 5  # images with and without a name before it gets a line of its own
-_CLIP = 1e-6
 
 Line = tuple[float, float]
 
@@ -77,7 +76,7 @@ def fit_lines(scores: dict[str, np.ndarray]) -> dict[str, Line]:
 
 def _fit(pairs: np.ndarray, towards: Line, pull: float) -> Line:
     """Least cross entropy, with a quadratic pull; slopes stay positive, so that more stays more."""
-    x, truth = logit(np.clip(pairs[:, 0], _CLIP, 1 - _CLIP)), pairs[:, 1]
+    x, truth = logit(np.clip(pairs[:, 0], LEAST_SCORE, 1 - LEAST_SCORE)), pairs[:, 1]
 
     def loss(line: np.ndarray) -> float:
         z = line[0] * x + line[1]
@@ -85,8 +84,3 @@ def _fit(pairs: np.ndarray, towards: Line, pull: float) -> Line:
 
     slope, offset = minimize(loss, towards, bounds=((0.05, 5.0), (-10.0, 10.0))).x
     return float(slope), float(offset)
-
-
-def calibrated(scores: np.ndarray, line: Line) -> np.ndarray:
-    """Probabilities of raw scores."""
-    return expit(line[0] * logit(np.clip(scores, _CLIP, 1 - _CLIP)) + line[1])

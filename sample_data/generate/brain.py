@@ -13,6 +13,7 @@ import numpy as np
 
 from medsight_core.imaging.grid import PatientOrder
 from medsight_core.imaging.volume import Volume
+from medsight_core.terminology import other_side
 from sample_data.generate.brain_contrast import draw_sequence, finding_levels, mr_levels
 from sample_data.generate.brain_labels import LEGEND, MIRRORED, Head, labels_where
 from sample_data.generate.contrast import Acquisition, bend, paint, rician, shade, smooth_field
@@ -22,7 +23,6 @@ from sample_data.generate.scan import Layer, Scan
 
 _LESION, _TUMOUR = 1, 2
 FINDINGS = {"lesion": (_LESION,), "tumour": (_TUMOUR,)}
-_OPPOSITE = {"left": "right", "right": "left"}
 _MARGIN = 10  # points of air around a label map, for what a change of shape moves out of it
 
 _WHITE = labels_where(lambda part: part.tissue == "white matter")
@@ -121,7 +121,7 @@ def real_brain(atlas: Atlas, rng: np.random.Generator) -> Scan:
     legend = dict(atlas.legend)
     if rng.random() < 0.5:
         image, labels = image[::-1], labels[::-1]
-        legend = {_other_side(name): values for name, values in legend.items()}
+        legend = {other_side(name) or name: values for name, values in legend.items()}
     places = Deformation.draw(labels.shape, Strength(), rng).places(labels.shape)
     part = _field_of_view(labels, 0.15, rng)
     image = warp_image(image, [place[:, :, part] for place in places])
@@ -192,8 +192,3 @@ def _among(labels: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray:
     table = np.zeros(256, bool)
     table[list(wanted)] = True
     return table.take(labels)
-
-
-def _other_side(name: str) -> str:
-    side, _, base = name.partition(" ")
-    return f"{_OPPOSITE[side]} {base}" if side in _OPPOSITE else name

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from medsight_core.data.names import split_side
 from medsight_core.engine.context import view_words
 from medsight_core.errors import InputError
+from medsight_core.terminology import split_side
 from sample_data.generate.sources import SOURCES, Material, Source
 from sample_data.generate.study import LabelledPlane, planes_of_scan
 

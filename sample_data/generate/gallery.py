@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from medsight_core.errors import MedSightError, NotFoundError
+from medsight_core.errors import NotFoundError, run_program
 from medsight_core.terminology import color
 from sample_data.generate.sources import Material, Source, sources
 from sample_data.generate.study import LabelledPlane, planes_of_scan
@@ -85,14 +85,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     material = Material(options.labels, options.fetal, options.studies, options.cranium)
-    try:
+
+    def program() -> None:
         chosen = sources([word for word in options.sources.split(",") if word])
         for path in write_sheets(options.out, chosen, material, options.planes, options.seed, options.side):
             print(path)
-    except MedSightError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+
+    return run_program(program)
 
 
 if __name__ == "__main__":

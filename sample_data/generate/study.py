@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medsight_core.data.names import split_side
+from medsight_core.terminology import split_side
 from sample_data.generate.scan import Film, Picture
 from sample_data.generate.sources import Material, Source
 

@@ -10,13 +10,14 @@ import pytest
 from coded_builders import CODES, coded_image, coded_images
 
 from medsight_core.data.converse_by_template import TemplateAuthor
-from medsight_core.data.names import shows, split_side
+from medsight_core.data.names import shows
 from medsight_core.data.phrases import MANNERS, OFF_TOPIC_ANSWER, OPENING
 from medsight_core.data.records import parse_conversation, to_record
 from medsight_core.data.targets import MOST_MASKS, targets_of
 from medsight_core.data.unknown import UNKNOWN
 from medsight_core.engine.asked import asked_names
 from medsight_core.engine.wording import absent_names, compose, find_codes, find_mentions
+from medsight_core.terminology import split_side
 
 EACH = 25
 

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from medsight_core.data.names import canonical, is_abnormal, say, say_both, shows, split_side
-from medsight_core.terminology import NAMES
+from medsight_core.data.names import canonical, is_abnormal, say, say_both, shows
+from medsight_core.terminology import NAMES, split_side
 
 
 @pytest.mark.parametrize(

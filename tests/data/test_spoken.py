@@ -8,7 +8,8 @@ import re
 import pytest
 
 from medsight_core.data import phrases
-from medsight_core.data.spoken import ask, expand, plural, said, said_both, write
+from medsight_core.data.names import plural
+from medsight_core.data.spoken import ask, expand, said, said_both, write
 
 
 @pytest.mark.parametrize(

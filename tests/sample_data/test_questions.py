@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from medsight_core.data.names import split_side
 from medsight_core.errors import InputError, NotFoundError
 from medsight_core.protocol import parse_history
+from medsight_core.terminology import split_side
 from sample_data.generate.folders import CATEGORIES
 from sample_data.generate.sources import SOURCES
 from sample_data.questions.read import FORMS, MODALITIES, NAMES, Question, read_questions

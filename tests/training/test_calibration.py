@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from tiny_model import tiny_model
 from training_sets import write_labelled
 
 from medsight_core.data.biomedparse import BiomedParse
+from medsight_core.engine.detection import calibrated
 from medsight_core.errors import InputError
-from medsight_core.training.calibration import calibrated, fit_lines, presence_scores
+from medsight_core.training.calibration import fit_lines, presence_scores
 
 NAMES = ("", "liver", "", "right kidney")
 
@@ -33,7 +35,7 @@ def test_an_overconfident_head_is_put_right_on_other_images():
     assert line[0] == pytest.approx(1 / 3, abs=0.05)
     assert line[1] == pytest.approx(0, abs=0.2)
     fresh = overconfident(rng, 2000)
-    put_right = np.stack([calibrated(fresh[:, 0], line), fresh[:, 1]], axis=1)
+    put_right = np.stack([calibrated(torch.tensor(fresh[:, :1]), torch.tensor([line]))[:, 0], fresh[:, 1]], axis=1)
     assert gap(fresh) > 0.1
     assert gap(put_right) < 0.04
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medsight_core.data.names import split_side
 from medsight_core.errors import InputError, NotFoundError
-from medsight_core.terminology import NAMES
+from medsight_core.terminology import NAMES, split_side
 from sample_data.generate.sources import SOURCES, Material, sources, split
 
 
