@@ -23,7 +23,9 @@ console = Console(highlight=False)
 
 UNSEEN_SEED = 2_000_000_011  # of volumes; the slices' seeds are far from it
 
-PresetOption = Annotated[str, typer.Option(help="'paper' for the paper's numbers, 'smoke' for minutes on two cores.")]
+PresetOption = Annotated[
+    str, typer.Option(help="'paper' for the paper's numbers, 'demo' for the shipped model's, 'smoke' for minutes.")
+]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints, figures and the model.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")]
 OfficialOption = Annotated[
