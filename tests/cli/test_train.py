@@ -18,7 +18,7 @@ def failure(*words: str) -> str:
     ("words", "sentence"),
     [
         (("all", "--out", "x"), "Training all stages needs --model, --regions and --descriptions: give them, or"),
-        (("all", "--out", "x", "--preset", "huge"), "There is no preset 'huge': use one of paper, smoke."),
+        (("all", "--out", "x", "--preset", "huge"), "There is no preset 'huge': use one of paper, smoke, demo."),
         (
             ("codebook", "--model", "m", "--data", "d", "--out", "x", "--set", "revive_every"),
             "--set 'revive_every' is not of the form name=value.",
