@@ -33,11 +33,12 @@ class Region:
     code: region code that the language model emitted, without brackets ("M5_1").
     span: [start, end) of ``name`` in ``Answer.text``, in characters.
     confidence: 0..1, the model's own belief that the region is there and outlined rightly.
-    volume_ml: volume of the mask's voxels in millilitres; for a plane that of the one slice.
+    volume_ml: volume of the mask's voxels in millilitres; for planes that of their slices only.
     slices: first and last index along the volume's slowest array axis (k) that the mask touches.
     color: red, green, blue in 0..1.
     terminology: SNOMED CT coding as `medsight_core.terminology.coding` returns it; empty when the name has no code.
     mask: bool array (I, J, K) on the asked volume's own voxel grid; None once the answer has travelled as JSON.
+    presence: 0..1, calibrated probability that it is there at all; at least the threshold that was asked with.
     """
 
     label: int
@@ -50,6 +51,7 @@ class Region:
     color: tuple[float, float, float] = (1.0, 1.0, 0.0)
     terminology: dict[str, Any] = field(default_factory=dict)
     mask: np.ndarray | None = field(default=None, compare=False, repr=False)
+    presence: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, without the mask."""
@@ -59,6 +61,7 @@ class Region:
             "code": self.code,
             "span": list(self.span),
             "confidence": round(float(self.confidence), 4),
+            "presence": round(float(self.presence), 4),
             "volume_ml": round(float(self.volume_ml), 3),
             "slices": list(self.slices),
             "color": [round(float(c), 4) for c in self.color],
@@ -74,6 +77,7 @@ class Region:
             code=str(data.get("code", "")),
             span=(int(data["span"][0]), int(data["span"][1])),
             confidence=float(data.get("confidence", 0.0)),
+            presence=float(data.get("presence", 0.0)),
             volume_ml=float(data.get("volume_ml", 0.0)),
             slices=(int(data.get("slices", (0, 0))[0]), int(data.get("slices", (0, 0))[1])),
             color=_color(data.get("color", (1.0, 1.0, 0.0))),
@@ -101,7 +105,7 @@ class Answer:
     text: what is shown to the user; "[1]" stands behind the name of region 1.
     regions: the things outlined, in order of appearance.
     absent: canonical names of things asked for and not seen; they never have a region.
-    scope: "plane" or "volume".
+    scope: "plane", "range" or "volume".
     timings: seconds by phase (encode, generate, decode, total).
     """
 

@@ -55,6 +55,13 @@ class ForbiddenError(InputError):
     http_status = 403
 
 
+class CancelledError(MedSightError):
+    """A question that somebody stopped before it was answered."""
+
+    http_status = 409
+    exit_code = 130
+
+
 class ModelError(MedSightError):
     """A model folder that is missing, incomplete, or does not fit this version."""
 
@@ -76,7 +83,15 @@ class ServerUnavailableError(ServerError):
 
 BY_STATUS: dict[int, type[MedSightError]] = {
     kind.http_status: kind
-    for kind in (InputError, VolumeError, NotFoundError, TooLargeError, AuthenticationError, ForbiddenError)
+    for kind in (
+        InputError,
+        VolumeError,
+        NotFoundError,
+        TooLargeError,
+        AuthenticationError,
+        ForbiddenError,
+        CancelledError,
+    )
 }
 
 

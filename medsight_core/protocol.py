@@ -6,24 +6,51 @@ The shape of the reply is `medsight_core.answer.Answer.to_json`.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from medsight_core.errors import InputError, TooLargeError
 
 PROTOCOL_VERSION = 1
 
 # MONAI Label's own endpoints that we keep.
-PATH_INFER = "/infer/medsight"
+MODEL = "medsight"  # its name in MONAI Label's calls
+PATH_INFER = f"/infer/{MODEL}"
 PATH_SESSION = "/session/"
 PATH_DATASTORE = "/datastore/"
 PATH_DATASTORE_LABEL = "/datastore/label"
+PATH_APP_INFO = "/info/"
+PATH_TRAIN = "/train/"
 # Ours.
 PATH_INFO = "/medsight/info"
+PATH_JOBS = "/medsight/jobs"
+PATH_CORRECTIONS = "/medsight/corrections"
+PATH_TRAINING = "/medsight/training"
+PATH_MODELS = "/medsight/models"
+
+# What a server says that it can beside answering, in the ``capabilities`` of `PATH_INFO`; an older one says nothing.
+CAPABILITY_JOBS = "jobs"
+CAPABILITY_UNCHANGED = "unchanged"  # a label that is handed in may leave out what its base version has just so
+
+# The server-sent events of a job. The last three end it; ``failed`` is like a refused request, with its status.
+EVENT_PROGRESS = "progress"  # {"phase", "elapsed", "total"} and "done" (0..1), or "ahead" of those that are queued
+EVENT_TEXT = "text"  # {"text"}: the next piece of what the model says, before anything is outlined
+EVENT_DONE = "done"  # {"reply": as of PATH_INFER, "result": where reply and label file are}
+EVENT_FAILED = "failed"  # {"detail", "status"}
+EVENT_CANCELLED = "cancelled"  # {"detail", "status"}
+FINAL_EVENTS = (EVENT_DONE, EVENT_FAILED, EVENT_CANCELLED)
+PHASES = ("queued", "encode", "generate", "decode")
+
+# What `PATH_TRAINING` says of the latest training: the last four are how it ended.
+TRAINING_STATES = ("idle", "starting", "running", "promoted", "kept", "failed", "stopped")
+TRAINING_IDLE, TRAINING_STARTING, TRAINING_RUNNING = TRAINING_STATES[:3]
+TRAINING_ENDED = TRAINING_PROMOTED, TRAINING_KEPT, TRAINING_FAILED, TRAINING_STOPPED = TRAINING_STATES[3:]
 
 DEFAULT_PORT = 8000
 TOKEN_ENVIRONMENT = "MEDSIGHT_TOKEN"  # noqa: S105 - the name of the variable, not a token
+SERVING = "MedSIGHT server:"  # begins the line with the address that a server prints once it answers
 
 MAX_PROMPT_CHARACTERS = 2000
 MAX_UPLOAD_BYTES = 1 << 30  # a 512 x 512 x 2000 int16 CT
@@ -35,8 +62,10 @@ ID_PATTERN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 ORIENTATIONS = ("axial", "sagittal", "coronal")
 SCOPE_PLANE = "plane"
+SCOPE_RANGE = "range"  # of planes; a server that lists it among its scopes knows it
 SCOPE_VOLUME = "volume"
-_SCOPES = {"plane": SCOPE_PLANE, "slice": SCOPE_PLANE, "volume": SCOPE_VOLUME}
+_SCOPES = {"plane": SCOPE_PLANE, "slice": SCOPE_PLANE, "range": SCOPE_RANGE, "volume": SCOPE_VOLUME}
+_RANGE = re.compile(r"\s*([a-z]+)\s*:\s*(\d+)\s*-\s*(\d+)\s*", re.IGNORECASE)
 
 EXTENSION_SEGMENTATION = ".seg.nrrd"
 LABEL_EXTENSIONS = (EXTENSION_SEGMENTATION, ".nrrd", ".nii.gz")
@@ -77,15 +106,33 @@ class PlaneRequest:
 
 
 @dataclass(frozen=True)
+class PlaneRange:
+    """Planes beside each other: a named orientation, and the ``first`` and ``last`` index as `PlaneRequest` counts."""
+
+    orientation: str
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        """As `parse_range` takes it: ``axial:10-20``."""
+        return f"{self.orientation}:{self.first}-{self.last}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The ``plane`` parameter of a request whose scope is a range."""
+        return {"orientation": self.orientation, "first": self.first, "last": self.last}
+
+
+@dataclass(frozen=True)
 class Question:
     """A validated request: what `Engine.ask` needs, and nothing else from the outside."""
 
     prompt: str
     scope: str = SCOPE_VOLUME
-    plane: PlaneRequest | None = None
+    plane: PlaneRequest | PlaneRange | None = None
     history: tuple[tuple[str, str], ...] = ()
     modality: str | None = None
     window: str | None = None
+    threshold: float | None = None  # least probability, 0..1, at which a thing counts as seen
 
     def to_params(self) -> dict[str, Any]:
         """The ``params`` form field of ``POST /infer/medsight``."""
@@ -98,6 +145,8 @@ class Question:
             params["modality"] = self.modality
         if self.window:
             params["window"] = self.window
+        if self.threshold is not None:
+            params["threshold"] = self.threshold
         return params
 
 
@@ -131,11 +180,24 @@ def check_id(value: Any, what: str = "image id") -> str:
 
 
 def check_scope(value: Any) -> str:
-    """`SCOPE_PLANE` or `SCOPE_VOLUME` for "plane", its synonym "slice", or "volume"; InputError otherwise."""
+    """The scope for "plane", its synonym "slice", "range" or "volume"; InputError otherwise."""
     try:
         return _SCOPES[value]
     except (KeyError, TypeError):
-        raise InputError(f"Unknown scope {value!r}: use 'plane' or 'volume'.") from None
+        raise InputError(f"Unknown scope {value!r}: use 'plane', 'range' or 'volume'.") from None
+
+
+def check_threshold(value: Any) -> float | None:
+    """The least probability at which a thing counts as seen, None for the model's own; InputError otherwise."""
+    if value is None or value == "":
+        return None
+    try:
+        threshold = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        threshold = math.nan
+    if not 0 <= threshold <= 1:
+        raise InputError(f"The threshold {value!r} is no probability: use a number from 0 to 1, or leave it out.")
+    return threshold
 
 
 def parse_plane(value: Any) -> PlaneRequest:
@@ -182,6 +244,28 @@ def parse_plane(value: Any) -> PlaneRequest:
     raise InputError(f"Unknown plane orientation {orientation!r}: {example}.")
 
 
+def is_range(text: str) -> bool:
+    """Whether the command line's or a script's ``text`` means planes as `parse_range` takes them."""
+    return _RANGE.fullmatch(text) is not None
+
+
+def parse_range(value: Any) -> PlaneRange:
+    """The planes of a request, from its JSON object or from "axial:10-20"; ``first`` is not above ``last`` then.
+
+    Raises InputError with an example when they cannot be understood.
+    """
+    example = "write them as axial:10-20"
+    if isinstance(value, str) and (match := _RANGE.fullmatch(value)):
+        value = dict(zip(("orientation", "first", "last"), (match[1].lower(), match[2], match[3])))
+    if not isinstance(value, Mapping) or "first" not in value or "last" not in value:
+        raise InputError(f"The range of planes {value!r} cannot be understood: {example}.")
+    orientation = value.get("orientation")
+    if orientation not in ORIENTATIONS:
+        raise InputError(f"Unknown plane orientation {orientation!r}: {example}.")
+    first, last = (parse_plane({"orientation": orientation, "index": value[end]}).index for end in ("first", "last"))
+    return PlaneRange(str(orientation), min(first, last), max(first, last))
+
+
 def parse_question(params: Mapping[str, Any]) -> Question:
     """The question in a request's ``params``.
 
@@ -192,14 +276,24 @@ def parse_question(params: Mapping[str, Any]) -> Question:
     plane = params.get("plane")
     if scope == SCOPE_PLANE and plane is None:
         raise InputError("The scope is 'plane' but no plane is given: add plane, for example axial:42.")
+    if scope == SCOPE_RANGE and plane is None:
+        raise InputError("The scope is 'range' but no planes are given: add plane, for example axial:10-20.")
     return Question(
         prompt=check_prompt(params.get("prompt", "")),
         scope=scope,
-        plane=parse_plane(plane) if scope == SCOPE_PLANE else None,
+        plane=_PLANE_OF[scope](plane),
         history=parse_history(params.get("history", ())),
         modality=_optional_word(params, "modality"),
         window=_optional_word(params, "window"),
+        threshold=check_threshold(params.get("threshold")),
     )
+
+
+_PLANE_OF: dict[str, Callable[[Any], PlaneRequest | PlaneRange | None]] = {
+    SCOPE_PLANE: parse_plane,
+    SCOPE_RANGE: parse_range,
+    SCOPE_VOLUME: lambda value: None,
+}
 
 
 def parse_history(value: Any) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,8 @@ from medsight_core.model.config import MedSightConfig
 from medsight_core.model.medsight import MedSightModel
 from medsight_core.model.processor import MedSightProcessor
 
+TINY_PERCEIVER = {"num_queries": 5, "num_heads": 2, "head_dim": 8, "ffn_ratio": 2, "num_classes": 4}
+
 
 def tiny_tokenizer(code_tokens: list[str]) -> PreTrainedTokenizerFast:
     """One token per byte, the two chat control tokens, then the code tokens in order."""
@@ -33,7 +35,7 @@ def tiny_config(**overrides) -> MedSightConfig:
             "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
             "image_size": 56, "patch_size": 14, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5,
         },
-        "perceiver_config": {"num_queries": 5, "num_heads": 2, "head_dim": 8, "ffn_ratio": 2, "num_classes": 4},
+        "perceiver_config": TINY_PERCEIVER,
         "codebook_config": {"num_modalities": 18, "num_codes": 32, "code_dim": 8},
         "text_config": {
             "model_type": "qwen3", "vocab_size": 258 + 576, "hidden_size": 32, "intermediate_size": 64,

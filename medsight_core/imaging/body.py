@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from medsight_core.imaging.grid import PatientOrder
-from medsight_core.imaging.volume import Volume
+from medsight_core.imaging.volume import Volume, once_a_volume
 from medsight_core.imaging.window import window_for
 
 _CT_TISSUE = -300.0  # Hounsfield units; darker is air and lung
@@ -17,6 +17,7 @@ _OUTLIERS = 0.1  # per cent of the bright voxels left out at each end: specks ar
 _SAMPLES = 1 << 21  # voxels looked at, about
 
 
+@once_a_volume
 def body_box(volume: Volume) -> tuple[np.ndarray, np.ndarray] | None:
     """Lowest and highest LPS millimetres (3,) along each patient axis of the tissue in ``volume``.
 

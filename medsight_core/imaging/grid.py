@@ -74,12 +74,16 @@ def resample_into(out: np.ndarray, source: np.ndarray, matrix: np.ndarray, fill:
 
 def _resample_by_axis(out: np.ndarray, source: np.ndarray, matrix: np.ndarray, fill: float) -> None:
     """For grids whose axes run along each other: one axis after another."""
-    steps = [
-        (axis, *_neighbours(matrix[axis, 3] + matrix[axis, axis] * np.arange(out.shape[axis]), source.shape[axis]))
-        for axis in range(3)
-    ]
-    block = source
-    # The axes that shrink most go first: a plane touches one or two slices of the volume and nothing else.
+    steps, touched = [], []
+    for axis in range(3):
+        position = matrix[axis, 3] + matrix[axis, axis] * np.arange(out.shape[axis])
+        lower, upper, weight, inside = _neighbours(position, source.shape[axis])
+        start = lower.min()
+        steps.append((axis, lower - start, upper - start, weight, inside))
+        touched.append(slice(start, upper.max() + 1))
+    # numpy.take copies all that it is given into C order: it gets what is touched, one or two slices for a plane.
+    block = source[tuple(touched)]
+    # The axes that shrink most go first.
     for axis, lower, upper, weight, _ in sorted(steps, key=lambda step: len(step[1]) / source.shape[step[0]]):
         near = np.take(block, lower, axis=axis)
         if weight.any():

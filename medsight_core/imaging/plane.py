@@ -19,13 +19,24 @@ from medsight_core.errors import InputError
 from medsight_core.imaging.grid import PatientOrder, resample_into
 from medsight_core.imaging.visible_box import VisibleBox
 from medsight_core.imaging.volume import Volume
-from medsight_core.protocol import ORIENTATIONS, PlaneRequest
+from medsight_core.protocol import ORIENTATIONS, PlaneRange, PlaneRequest
 
-__all__ = ["Plane", "PlaneStack", "VisibleBox", "as_displayed", "plane_for", "plane_stack", "sample", "voxels_on_plane"]
+__all__ = [
+    "Plane",
+    "PlaneStack",
+    "VisibleBox",
+    "as_displayed",
+    "plane_for",
+    "plane_range",
+    "plane_stack",
+    "sample",
+    "voxels_on_plane",
+]
 
 _ALIGNED = 1e-3  # largest component off the patient axes, of a unit vector, that still counts as along them
 _ORTHONORMAL = 1e-4
 _MAX_PIXELS = 4096  # a side of a plane
+_SLAB_VOXELS = 1 << 21  # of a mask made at once
 _MARGIN = 0.05  # around a body, of its longer side in the plane
 
 Box = tuple[np.ndarray, np.ndarray]  # lowest and highest LPS millimetres, (3,) each
@@ -96,6 +107,10 @@ class Plane:
         (left, right), (top, bottom) = _ends(self.right), _ends(self.down)
         return left, right, top, bottom
 
+    def settled(self) -> Plane:
+        """The same plane without the rounding noise of how it was computed, to tell whether two are one."""
+        return replace(self, **{name: np.round(getattr(self, name), 6) + 0.0 for name in ("origin", "right", "down")})
+
     def to_lps(self, rows: np.ndarray | float, cols: np.ndarray | float) -> np.ndarray:
         """Patient coordinates (..., 3) of pixel positions (centres at whole numbers); the arguments broadcast."""
         rows, cols = np.broadcast_arrays(np.asarray(rows, float), np.asarray(cols, float))
@@ -157,6 +172,12 @@ class PlaneStack:
             self.plane(skipped), _vector(np.multiply(self.step, stride)), (self.count - 1 - skipped) // stride + 1
         )
 
+    def spread(self, count: int) -> PlaneStack:
+        """``count`` planes that stand for the same slab, which ends half a step beyond the outermost ones."""
+        step = np.multiply(self.step, self.count / count)
+        origin = np.add(self.first.origin, (step - self.step) / 2)
+        return PlaneStack(replace(self.first, origin=_vector(origin)), _vector(step), count)
+
     def sample(self, volume: Volume, index: int, fill: float | None = None) -> np.ndarray:
         """`sample` of the plane of an index, float32 (rows, columns)."""
         return sample(volume, self.plane(index), fill)
@@ -174,6 +195,40 @@ class PlaneStack:
         to_stack = np.linalg.inv(self.affine) @ order.arrange_affine(volume.affine, volume.shape)
         resample_into(order.arrange(voxels), maps, to_stack, fill)
         return voxels
+
+    def part(self, planes: slice) -> PlaneStack:
+        """The stack of the planes start..stop - 1 alone."""
+        return PlaneStack(self.plane(planes.start), self.step, planes.stop - planes.start)
+
+    def outline(self, maps: np.ndarray, volume: Volume, threshold: float) -> np.ndarray:
+        """The voxels, bool (I, J, K), where `to_voxels` of maps (planes, rows, columns) exceeds ``threshold`` >= 0.
+
+        Only voxels that can are computed, slab by slab: a small thing in a large volume costs little time and memory.
+        """
+        order = PatientOrder.of(volume.affine)
+        outlined = np.zeros(volume.shape, bool)
+        above = maps > threshold
+        if not above.any():
+            return outlined
+        voxels = order.arrange(outlined)
+        to_stack = np.linalg.inv(self.affine) @ order.arrange_affine(volume.affine, volume.shape)
+        sides = [np.flatnonzero(above.any(axis=others))[[0, -1]] + (-1, 1) for others in ((1, 2), (0, 2), (0, 1))]
+        corners = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 3)
+        to_voxel = np.linalg.inv(to_stack)
+        corners = corners @ to_voxel[:3, :3].T + to_voxel[:3, 3]
+        low = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, voxels.shape)
+        high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1, low, voxels.shape)
+        if (low == high).any():  # what is painted lies beside the volume
+            return outlined
+        thickness = max(1, _SLAB_VOXELS // int(np.prod(high[:2] - low[:2])))
+        for start in range(low[2], high[2], thickness):
+            first, stop = [*low[:2], start], [*high[:2], min(start + thickness, high[2])]
+            slab = np.empty(np.subtract(stop, first), np.float32)
+            moved = to_stack.copy()
+            moved[:3, 3] += to_stack[:3, :3] @ first
+            resample_into(slab, maps, moved, 0.0)
+            voxels[tuple(map(slice, first, stop))] = slab > threshold
+        return outlined
 
 
 def plane_stack(volume: Volume, orientation: str, square: bool = True, body: Box | None = None) -> PlaneStack:
@@ -250,6 +305,20 @@ def plane_for(volume: Volume, request: PlaneRequest, square: bool = True, body: 
     direction = np.divide(stack.step, stack.distance)
     shift = direction @ (centre - stack.first.origin)
     return replace(stack.first, origin=_vector(np.add(stack.first.origin, shift * direction)))
+
+
+def plane_range(volume: Volume, request: PlaneRange, square: bool = True, body: Box | None = None) -> PlaneStack:
+    """The planes that a range of at least two means: as many as slices, the outermost as of `plane_for`.
+
+    Raises InputError for an index outside the volume, naming the allowed range.
+    """
+    ends = [
+        plane_for(volume, PlaneRequest(request.orientation, index), square, body)
+        for index in (request.first, request.last)
+    ]
+    first, last = sorted(ends, key=lambda plane: plane.origin[_FRAMES[request.orientation][2]])
+    steps = request.last - request.first
+    return PlaneStack(first, _vector(np.subtract(last.origin, first.origin) / steps), steps + 1)
 
 
 def sample(volume: Volume, plane: Plane, fill: float | None = None) -> np.ndarray:

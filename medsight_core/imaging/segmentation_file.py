@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Iterable, Sequence
 
 import nibabel
 import nrrd
@@ -26,7 +26,7 @@ TAG_NOTICE = "MedSIGHT.Notice"
 
 _TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 _ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
-_COMPRESSION = 3  # masks are long runs of equal bytes: higher levels cost seconds and save next to nothing
+COMPRESSION = 3  # masks are long runs of equal bytes: higher levels cost seconds and save next to nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,8 @@ def write_segmentation(path: PathLike, volume: Volume, answer: Answer) -> None:
     Regions that overlap go to further layers (4-D, layer axis first, as Slicer writes them); otherwise the file is 3-D.
     Raises ValueError for a region without a mask on this volume's grid.
     """
-    layers, layer_of = _layers(volume, answer.regions)
+    masks = ((region.label, _mask(region, volume)) for region in answer.regions)
+    layers, layer_of = pack_layers(masks, volume.shape, _label_type(answer.regions))
     notice = _plain(answer.notice)
     segments = [
         {
@@ -86,7 +87,7 @@ def write_segmentation(path: PathLike, volume: Volume, answer: Answer) -> None:
         TAG_NOTICE: notice,
         "segments": segments,
     }
-    slicerio.write_segmentation(str(path), segmentation, compression_level=_COMPRESSION)
+    slicerio.write_segmentation(str(path), segmentation, compression_level=COMPRESSION)
 
 
 def write_labelmap(path: PathLike, volume: Volume, answer: Answer) -> None:
@@ -110,7 +111,7 @@ def write_labelmap(path: PathLike, volume: Volume, answer: Answer) -> None:
             "encoding": "gzip",
             TAG_NOTICE: _plain(answer.notice),
         }
-        nrrd.write(str(path), labels, header, compression_level=_COMPRESSION)
+        nrrd.write(str(path), labels, header, compression_level=COMPRESSION)
     else:
         raise InputError(f"A labelmap cannot be written as '{Path(path).name}': name it .nrrd or .nii.gz.")
 
@@ -132,6 +133,21 @@ def read_segmentation(path: PathLike) -> Segmentation:
     return Segmentation(segments, np.asarray(stored["ijkToLPS"]), str(stored.get(TAG_NOTICE, "")))
 
 
+def pack_layers(
+    masks: Iterable[tuple[int, np.ndarray]], shape: tuple[int, ...], kind: type[np.unsignedinteger]
+) -> tuple[list[np.ndarray], list[int]]:
+    """Arrays (I, J, K) of labels without overlap, at least one, and for each (label, mask) the layer that holds it."""
+    layers = [np.zeros(shape, kind, order="F")]
+    layer_of = []
+    for label, mask in masks:
+        layer = next((n for n, labels in enumerate(layers) if not labels[mask].any()), len(layers))
+        if layer == len(layers):
+            layers.append(np.zeros(shape, kind, order="F"))
+        layers[layer][mask] = label
+        layer_of.append(layer)
+    return layers, layer_of
+
+
 def _stored_segment(segment: dict[str, Any], voxels: np.ndarray) -> StoredSegment:
     tags = dict(segment.get("tags", {}))
     if "terminology" in segment:
@@ -142,21 +158,6 @@ def _stored_segment(segment: dict[str, Any], voxels: np.ndarray) -> StoredSegmen
     layer = voxels if voxels.ndim == 3 else voxels[int(segment.get("layer", 0))]
     red, green, blue = (float(c) for c in segment.get("color", (1.0, 1.0, 0.0)))
     return StoredSegment(label, str(segment.get("name", segment["id"])), (red, green, blue), tags, layer == label)
-
-
-def _layers(volume: Volume, regions: Sequence[Region]) -> tuple[list[np.ndarray], list[int]]:
-    """Label arrays without overlap, at least one, and for each region the layer that holds it."""
-    kind = _label_type(regions)
-    layers = [np.zeros(volume.shape, kind, order="F")]
-    layer_of = []
-    for region in regions:
-        mask = _mask(region, volume)
-        layer = next((n for n, labels in enumerate(layers) if not labels[mask].any()), len(layers))
-        if layer == len(layers):
-            layers.append(np.zeros(volume.shape, kind, order="F"))
-        layers[layer][mask] = region.label
-        layer_of.append(layer)
-    return layers, layer_of
 
 
 def _mask(region: Region, volume: Volume) -> np.ndarray:

@@ -11,10 +11,12 @@ import logging
 import math
 import re
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, TypeVar, Union
+from weakref import WeakKeyDictionary
 
 import nibabel
 import numpy as np
@@ -99,12 +101,32 @@ class Volume:
 
     def fingerprint(self) -> str:
         """Hash (hexadecimal) of pixels, geometry and modality; equal volumes have equal fingerprints."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         digest = hashlib.blake2b(digest_size=20)
         digest.update(repr((self.voxels.dtype.str, self.shape, self.modality)).encode())
         digest.update(self.affine.tobytes())
         for k in range(self.shape[2]):  # slice by slice: no second copy of a large volume
             digest.update(np.ascontiguousarray(self.voxels[:, :, k].T).data)
         return digest.hexdigest()
+
+
+Told = TypeVar("Told")
+
+
+def once_a_volume(tell: Callable[[Volume], Told]) -> Callable[[Volume], Told]:
+    """What ``tell`` finds out about a volume, found out once for as long as the volume lives; volumes do not change."""
+    known: WeakKeyDictionary[Volume, Told] = WeakKeyDictionary()
+
+    @wraps(tell)
+    def told(volume: Volume) -> Told:
+        if volume not in known:
+            known[volume] = tell(volume)
+        return known[volume]
+
+    return told
 
 
 def read_volume(path: PathLike, modality: str | None = None) -> Volume:
@@ -231,7 +253,7 @@ def rescale(raw: np.ndarray, slope: float, intercept: float) -> np.ndarray:
 
 
 def _read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    _refuse_foreign_data(path)
+    refuse_foreign_data(path)
     reader = sitk.ImageFileReader()
     reader.SetImageIO(_IMAGE_IO[path.suffix.lower()])
     reader.SetFileName(str(path))
@@ -257,7 +279,7 @@ def itk_affine(image: sitk.Image) -> np.ndarray:
     return affine
 
 
-def _refuse_foreign_data(path: Path) -> None:
+def refuse_foreign_data(path: Path) -> None:
     """Headers may name any file as their pixels: only one beside a detached header is read, so none reaches farther."""
     with path.open("rb") as file:
         head = file.read(_LONGEST_HEADER)

@@ -12,7 +12,7 @@ import numpy as np
 
 from medsight_core.errors import InputError
 from medsight_core.imaging.grid import PatientOrder
-from medsight_core.imaging.volume import Volume
+from medsight_core.imaging.volume import Volume, once_a_volume
 
 _SAMPLES = 1 << 20  # voxels that the percentiles of a volume are taken from, about
 
@@ -59,6 +59,11 @@ def window_for(volume: Volume, preset: str | None = None) -> Window:
         return _named(preset, volume.modality)
     if volume.modality == "CT":
         return PRESETS[DEFAULT_CT_PRESET]
+    return _usual(volume)
+
+
+@once_a_volume
+def _usual(volume: Volume) -> Window:
     voxels = PatientOrder.of(volume.affine).arrange(volume.voxels)
     stride = max(1, round((voxels.size / _SAMPLES) ** (1 / 3)))
     values = voxels[::stride, ::stride, ::stride]

@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 from volume_builders import affine_of, all_storages, linear, linear_volume
 
 from medsight_core.errors import InputError
-from medsight_core.imaging.plane import Plane, PlaneStack, as_displayed, plane_for, plane_stack, sample, voxels_on_plane
+from medsight_core.imaging.plane import (
+    Plane,
+    PlaneStack,
+    as_displayed,
+    plane_for,
+    plane_range,
+    plane_stack,
+    sample,
+    voxels_on_plane,
+)
 from medsight_core.imaging.volume import Volume
-from medsight_core.protocol import ORIENTATIONS, PlaneRequest
+from medsight_core.protocol import ORIENTATIONS, PlaneRange, PlaneRequest
 
 SPACES = {
     "square voxels": affine_of((1, 1, 1), origin=(-5, 3, 100)),
@@ -137,6 +146,38 @@ def test_all_48_storages_give_the_same_planes_and_take_back_the_same_masks():
         assert storages == 48
 
 
+@pytest.mark.parametrize("affine", SPACES.values(), ids=SPACES)
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_an_outline_is_what_exceeds_the_threshold_wherever_it_lies(affine: np.ndarray, orientation: str, monkeypatch):
+    monkeypatch.setattr("medsight_core.imaging.plane._SLAB_VOXELS", 100)  # several slabs, even here
+    rng = np.random.default_rng(0)
+    volume = Volume(np.zeros(SHAPE), affine, "MR")
+    stack = plane_stack(volume, orientation)
+    for _ in range(5):
+        maps = np.zeros((len(stack), *stack.shape), np.float32)
+        low = [int(rng.integers(0, n)) for n in maps.shape]
+        part = tuple(slice(start, start + int(rng.integers(1, 6))) for start in low)
+        maps[part] = rng.random(maps[part].shape)
+        expected = stack.to_voxels(maps, volume) > 0.5
+        np.testing.assert_array_equal(stack.outline(maps, volume, 0.5), expected)
+    assert not stack.outline(np.zeros_like(maps), volume, 0.5).any()
+
+
+def test_a_part_of_a_stack_is_the_same_planes():
+    stack = plane_stack(Volume(np.zeros(SHAPE), SPACES["oblique"], "MR"), "axial")
+    part = stack.part(slice(2, 5))
+    assert part.planes == stack.planes[2:5]
+
+
+def test_a_plane_settles_to_itself_however_it_was_computed():
+    volume = Volume(np.zeros((64, 64, 40)), SPACES["three spacings"], "MR")
+    stack = plane_stack(volume, "axial", body=((0.1, 3.3, 101.7), (30.3, 40.1, 180.9)))
+    asked = plane_for(volume, PlaneRequest("axial", 12), body=((0.1, 3.3, 101.7), (30.3, 40.1, 180.9)))
+    assert asked.settled() in [plane.settled() for plane in stack.planes]
+    moved = replace(asked, origin=(asked.origin[0], asked.origin[1], asked.origin[2] + 1e-3))
+    assert moved.settled() != asked.settled()
+
+
 def test_planes_along_the_axes_are_exact_copies_there_and_back():
     voxels = np.random.default_rng(0).integers(-1000, 3000, (11, 13, 6)).astype(np.int16)
     affine = affine_of((0.7, 0.7, 2.5)) @ np.diag([-1, -1, 1, 1])
@@ -240,6 +281,39 @@ def test_an_aligned_named_plane_is_the_plane_of_the_stack():
     plane, of_stack = plane_for(volume, PlaneRequest("axial", 1)), plane_stack(volume, "axial").plane(6)
     np.testing.assert_allclose(plane.origin, of_stack.origin, atol=1e-9)
     assert (plane.right, plane.down, plane.shape) == (of_stack.right, of_stack.down, of_stack.shape)
+
+
+@pytest.mark.parametrize("affine", SPACES.values(), ids=SPACES)
+def test_a_range_goes_from_slice_to_slice(affine: np.ndarray):
+    volume = linear_volume(SHAPE, affine)
+    for orientation, axis in (("sagittal", 0), ("coronal", 1), ("axial", 2)):
+        stack = plane_range(volume, PlaneRange(orientation, 2, 6))
+        ends = [plane_for(volume, PlaneRequest(orientation, index)) for index in (2, 6)]
+        assert len(stack) == 5
+        assert stack.step[axis] > 0.99 * stack.distance
+        np.testing.assert_allclose(
+            sorted(plane.origin for plane in (stack.plane(0), stack.plane(4))),
+            sorted(p.origin for p in ends),
+            atol=1e-9,
+        )
+
+
+def test_a_range_fills_its_slices_and_no_others_however_many_planes_stand_for_it():
+    volume = Volume(np.zeros((6, 7, 20)), affine_of((1, 1, 2)), "MR")
+    for stored, _ in all_storages(volume):
+        axis = int(np.argmax(np.abs(stored.affine[2, :3])))
+        stack = plane_range(stored, PlaneRange("axial", 3, 12))
+        for count in (10, 7, 3, 1):
+            thinned = stack.spread(count)
+            assert len(thinned) == count
+            filled = thinned.to_voxels(np.ones((count, *stack.shape), np.float32), stored) > 0.5
+            assert np.flatnonzero(filled.any(axis=tuple({0, 1, 2} - {axis}))).tolist() == list(range(3, 13))
+            assert filled.sum() == 10 * 6 * 7
+
+
+def test_a_range_ends_inside_the_volume():
+    with pytest.raises(InputError, match=r"^There is no axial slice 9 in this volume: use 0 to 8\.$"):
+        plane_range(Volume(np.zeros(SHAPE), affine_of(), "MR"), PlaneRange("axial", 4, 9))
 
 
 def test_an_oblique_plane_is_taken_as_it_is():
