@@ -17,11 +17,56 @@ PRESENCE = ("class", "mask", "detected")
 FRAMES = ("volume", "body")
 
 
+class ConvolutionalTowerConfig(PreTrainedConfig):
+    """Sizes of the convolutional vision tower of small models (`model.convolutional`).
+
+    hidden_size: width of the patches that it gives. image_size: pixels along one side of the image.
+    widths: channels at a half, a quarter, an eighth ... of the image's size; each a multiple of 8.
+    patch_size: pixels along one side of a patch, a power of two that one of these scales has.
+    blocks: residual blocks of each scale from the patch grid on down.
+    """
+
+    model_type = "medsight_convolutional_tower"
+
+    def __init__(
+        self,
+        hidden_size: int = 96,
+        image_size: int = 192,
+        widths: tuple[int, ...] = (32, 64, 128, 192, 256),
+        patch_size: int = 4,
+        blocks: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        scales = [2 ** (scale + 1) for scale in range(len(widths))]
+        if patch_size not in scales or image_size % scales[-1]:
+            raise ModelError(
+                f"config.json has a convolutional tower with patch_size {patch_size} and image_size {image_size}: "
+                f"use a patch_size of {', '.join(map(str, scales))}, and an image_size that {scales[-1]} divides."
+            )
+        if any(width % 8 for width in widths):
+            raise ModelError(
+                f"config.json has a convolutional tower with widths {', '.join(map(str, widths))}: "
+                "make each a multiple of 8."
+            )
+        self.hidden_size = hidden_size
+        self.image_size = image_size
+        self.widths = tuple(widths)
+        self.patch_size = patch_size
+        self.blocks = blocks
+        super().__init__(**kwargs)
+
+    @property
+    def finest(self) -> int:
+        """Which of ``widths`` is the patch grid's."""
+        return self.patch_size.bit_length() - 2
+
+
 class PerceiverConfig(PreTrainedConfig):
     """Sizes of the Region Perceiver (model-spec section 2). The width is the vision tower's hidden size.
 
     num_classes: object classes, without the extra "no object" class that the head always has.
     ffn_ratio: hidden width of the feed-forward blocks as a multiple of the width.
+    class_queries: hold a query for each class, which states of codes are taught to be like (official: false).
     """
 
     model_type = "medsight_perceiver"
@@ -34,6 +79,7 @@ class PerceiverConfig(PreTrainedConfig):
         head_dim: int = 64,
         ffn_ratio: int = 4,
         num_classes: int = 17,
+        class_queries: bool = False,
         **kwargs: Any,
     ) -> None:
         self.num_queries = num_queries
@@ -42,7 +88,11 @@ class PerceiverConfig(PreTrainedConfig):
         self.head_dim = head_dim
         self.ffn_ratio = ffn_ratio
         self.num_classes = num_classes
+        self.class_queries = class_queries
         super().__init__(**kwargs)
+
+
+VisionConfig = CLIPVisionConfig | ConvolutionalTowerConfig
 
 
 class CodebookConfig(PreTrainedConfig):
@@ -65,7 +115,8 @@ class CodebookConfig(PreTrainedConfig):
 class MedSightConfig(PreTrainedConfig):
     """Configuration of `MedSightModel`.
 
-    vision_config, perceiver_config, codebook_config: parts, as objects or dicts.
+    vision_config, perceiver_config, codebook_config: parts, as objects or dicts. The vision tower is CLIP's, or with
+        "medsight_convolutional_tower" as its ``model_type`` the one of small models.
     text_config: any causal language model's configuration (with ``model_type``); its vocabulary holds the code tokens.
     first_code_token: vocabulary id of "[M0_0]"; the other code tokens follow in order.
     vision_layer (switch): index into the tower's hidden states; -2 for medsight_full_instruct, -1 for its perceiver.
@@ -82,6 +133,7 @@ class MedSightConfig(PreTrainedConfig):
     show_detections (switch): tell the language model in words which classes were detected (official: false).
     correct_words (switch): put known names for their synonyms and misspellings in questions (official: false).
     mask_threshold: least probability at which a point belongs to a region (official: 0.5).
+    pool_patches: side of the squares of patches that the language model sees as one, their mean (official: 1).
     square_planes: sample planes as squares, so that the centre crop loses nothing (official: false).
     frame: what planes show: the whole "volume" (official), or the "body" in it at one size whatever surrounds it.
     orientations: plane orientations that the model was trained on; others are refused with a sentence.
@@ -97,7 +149,7 @@ class MedSightConfig(PreTrainedConfig):
 
     model_type = "medsight"
     sub_configs = {  # noqa: RUF012 - transformers reads this class attribute
-        "vision_config": CLIPVisionConfig,
+        "vision_config": AutoConfig,
         "perceiver_config": PerceiverConfig,
         "codebook_config": CodebookConfig,
         "text_config": AutoConfig,
@@ -105,7 +157,7 @@ class MedSightConfig(PreTrainedConfig):
 
     def __init__(
         self,
-        vision_config: CLIPVisionConfig | dict[str, Any] | None = None,
+        vision_config: VisionConfig | dict[str, Any] | None = None,
         perceiver_config: PerceiverConfig | dict[str, Any] | None = None,
         codebook_config: CodebookConfig | dict[str, Any] | None = None,
         text_config: PreTrainedConfig | dict[str, Any] | None = None,
@@ -122,6 +174,7 @@ class MedSightConfig(PreTrainedConfig):
         show_detections: bool = False,
         correct_words: bool = False,
         mask_threshold: float = 0.5,
+        pool_patches: int = 1,
         square_planes: bool = False,
         frame: str = "volume",
         orientations: tuple[str, ...] = ("axial", "sagittal", "coronal"),
@@ -141,7 +194,7 @@ class MedSightConfig(PreTrainedConfig):
             raise ModelError(f"config.json has presence {presence!r}: use one of {', '.join(PRESENCE)}.")
         if frame not in FRAMES:
             raise ModelError(f"config.json has frame {frame!r}: use one of {', '.join(FRAMES)}.")
-        self.vision_config = _build(vision_config, CLIPVisionConfig, _OFFICIAL_VISION)
+        self.vision_config = _tower(vision_config)
         self.perceiver_config = _build(perceiver_config, PerceiverConfig, {})
         self.codebook_config = _build(codebook_config, CodebookConfig, {})
         if isinstance(text_config, PreTrainedConfig):
@@ -162,6 +215,7 @@ class MedSightConfig(PreTrainedConfig):
         self.show_detections = show_detections
         self.correct_words = correct_words
         self.mask_threshold = mask_threshold
+        self.pool_patches = pool_patches
         self.square_planes = square_planes
         self.frame = frame
         self.orientations = tuple(orientations)
@@ -173,6 +227,10 @@ class MedSightConfig(PreTrainedConfig):
         self.version = version
         self.base_language = base_language
         self.adapter_config = adapter_config
+        if pool_patches < 1 or self.grid % pool_patches:
+            raise ModelError(
+                f"config.json has pool_patches {pool_patches} and {self.grid} patches a side: use a whole divisor."
+            )
         if (presence == "detected" or show_detections) and len(self.class_names) != self.perceiver_config.num_classes:
             raise ModelError(
                 f"config.json has {len(self.class_names)} class_names for {self.perceiver_config.num_classes} classes: "
@@ -194,7 +252,7 @@ class MedSightConfig(PreTrainedConfig):
     @property
     def num_image_tokens(self) -> int:
         """Language-model positions that one image fills: patches, then region queries (596 officially)."""
-        return self.grid**2 + self.perceiver_config.num_queries
+        return (self.grid // self.pool_patches) ** 2 + self.perceiver_config.num_queries
 
     @property
     def num_code_tokens(self) -> int:
@@ -227,6 +285,14 @@ _OFFICIAL_TEXT = {
     "rope_theta": 1e6,
     "tie_word_embeddings": False,
 }
+
+
+def _tower(value: VisionConfig | dict[str, Any] | None) -> Any:
+    """The vision tower's config: CLIP's unless ``value`` says that it is convolutional."""
+    convolutional = isinstance(value, dict) and value.get("model_type") == ConvolutionalTowerConfig.model_type
+    if convolutional or isinstance(value, ConvolutionalTowerConfig):
+        return _build(value, ConvolutionalTowerConfig, {})
+    return _build(value, CLIPVisionConfig, _OFFICIAL_VISION)
 
 
 def _build(value: Any, kind: type[PreTrainedConfig], default: dict[str, Any]) -> Any:

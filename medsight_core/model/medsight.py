@@ -7,19 +7,34 @@ It knows nothing of files, volumes, patient space or words; those are the proces
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForCausalLM, CLIPVisionModel, PreTrainedModel
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    CLIPVisionModel,
+    DynamicCache,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 from medsight_core.model.adapter import save_parts
 from medsight_core.model.codebook import Codebook
-from medsight_core.model.config import MedSightConfig
+from medsight_core.model.config import ConvolutionalTowerConfig, MedSightConfig, VisionConfig
+from medsight_core.model.convolutional import ConvolutionalTower
 from medsight_core.model.perceiver import PerceiverOutput, RegionPerceiver
+
+# transformers renamed it in 5.24.
+_CACHE = "cache" if "cache" in inspect.signature(LlamaForCausalLM.forward).parameters else "past_key_values"
 
 IMAGE_SENTINEL = -200  # stands for one image in a prompt's ids; never reaches the language model
 
@@ -52,8 +67,19 @@ class Generation:
     code_states: Tensor
 
 
+class _Heard(StoppingCriteria):
+    """Never stops a generation by itself; tells each token."""
+
+    def __init__(self, on_token: Callable[[Tensor], None]) -> None:
+        self.on_token = on_token
+
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
+        self.on_token(input_ids)
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+
 class MedSightModel(PreTrainedModel):
-    """CLIP tower, Region Perceiver, codebook, language model, and the two projectors between them."""
+    """Vision tower, Region Perceiver, codebook, language model, and the two projectors between them."""
 
     config_class = MedSightConfig
     base_model_prefix = ""
@@ -65,7 +91,7 @@ class MedSightModel(PreTrainedModel):
         """``language``: a causal language model of config.text_config that exists already, such as a pretrained one."""
         super().__init__(config)
         width, hidden = config.vision_config.hidden_size, config.text_config.hidden_size
-        self.vision = CLIPVisionModel(config.vision_config)
+        self.vision = _tower(config.vision_config)
         self.perceiver = RegionPerceiver(config.perceiver_config, width)
         self.codebook = Codebook(config.codebook_config, width, config.perceiver_config.num_classes)
         self.language: Any = AutoModelForCausalLM.from_config(config.text_config) if language is None else language
@@ -102,8 +128,14 @@ class MedSightModel(PreTrainedModel):
         return ImageFeatures(patches, class_token, self.perceiver.regions(patches))
 
     def image_tokens(self, features: ImageFeatures) -> Tensor:
-        """(B, h*w + N, H): patches row by row, then region vectors, projected to the language model's width."""
-        return self.image_to_text(torch.cat([features.patches.flatten(1, 2), features.regions], dim=1))
+        """(B, L, H): patches row by row, then region vectors, projected to the language model's width.
+
+        L = config.num_image_tokens: h*w + N, or fewer where the patches are pooled.
+        """
+        patches = features.patches  # (B, h, w, D)
+        if (pool := self.config.pool_patches) > 1:
+            patches = F.avg_pool2d(patches.permute(0, 3, 1, 2), pool).permute(0, 2, 3, 1)
+        return self.image_to_text(torch.cat([patches.flatten(1, 2), features.regions], dim=1))
 
     def splice(self, ids: Sequence[int], images: Tensor) -> Tensor:
         """Embeddings (T, H) of a prompt whose k-th `IMAGE_SENTINEL` is replaced by ``images[k]`` (n, L, H).
@@ -134,20 +166,62 @@ class MedSightModel(PreTrainedModel):
         return output.logits, output.hidden_states[-1]
 
     @torch.inference_mode()
-    def generate(
-        self, ids: Sequence[int], features: ImageFeatures, eos_token: int, max_new_tokens: int = 512, **options: Any
-    ) -> list[Generation]:
-        """Reply to the same prompt for each of B images; greedy unless ``options`` (transformers' generate) say else.
+    def read(self, ids: Sequence[int], features: ImageFeatures) -> Tensor:
+        """What the language model remembers of the beginning of a prompt, up to its image, for each of B images.
 
-        ids: prompt with one `IMAGE_SENTINEL`. features: of B images. Returns B generations.
+        ids: a prompt with one `IMAGE_SENTINEL`; what follows it does not matter, so every question about an image
+        begins alike. Returns keys and values (B, layers, 2, heads, t, d) of all t positions, for `generate`.
         """
-        images = self.image_tokens(features)
-        embeds = torch.stack([self.splice(ids, image[None]) for image in images])
-        return self.reply(embeds, eos_token, max_new_tokens, **options)
+        start = ids[: ids.index(IMAGE_SENTINEL) + 1]
+        embeds = torch.stack([self.splice(start, image[None]) for image in self.image_tokens(features)])
+        cache: Any = DynamicCache(config=self.language.config)
+        self.language(inputs_embeds=embeds, use_cache=True, logits_to_keep=1, **{_CACHE: cache})
+        return torch.stack([torch.stack([layer.keys, layer.values], dim=1) for layer in cache.layers], dim=1)
 
     @torch.inference_mode()
-    def reply(self, embeds: Tensor, eos_token: int, max_new_tokens: int = 512, **options: Any) -> list[Generation]:
-        """Reply to B prompts whose images are spliced in already, ``embeds`` (B, T, H); options as `generate`."""
+    def generate(
+        self,
+        ids: Sequence[int],
+        features: ImageFeatures | None,
+        eos_token: int,
+        max_new_tokens: int = 512,
+        memory: Tensor | None = None,
+        **options: Any,
+    ) -> list[Generation]:
+        """Reply to the same prompt for each of B images; options as `reply`.
+
+        ids: prompt with one `IMAGE_SENTINEL`. features: of B images. memory: `read` of these ids and images, in the
+        place of the features: the beginning is then not read again. Returns B generations.
+        """
+        if memory is None:
+            assert features is not None  # noqa: S101 - one of the two is given
+            images = self.image_tokens(features)
+            embeds = torch.stack([self.splice(ids, image[None]) for image in images])
+            return self.reply(embeds, eos_token, max_new_tokens, **options)
+        rest = self.splice(ids[ids.index(IMAGE_SENTINEL) + 1 :], memory.new_empty(0)).expand(len(memory), -1, -1)
+        unread = rest.new_zeros(len(memory), memory.shape[-2], rest.shape[-1])  # transformers only counts them
+        cache = DynamicCache(config=self.language.config)
+        for layer, (keys, values) in enumerate(pair.unbind(1) for pair in memory.unbind(1)):
+            cache.update(keys, values, layer)
+        options[_CACHE] = cache
+        return self.reply(torch.cat([unread, rest], dim=1), eos_token, max_new_tokens, **options)
+
+    @torch.inference_mode()
+    def reply(
+        self,
+        embeds: Tensor,
+        eos_token: int,
+        max_new_tokens: int = 512,
+        on_token: Callable[[Tensor], None] | None = None,
+        **options: Any,
+    ) -> list[Generation]:
+        """Reply to B prompts whose images are spliced in already, ``embeds`` (B, T, H).
+
+        on_token: called with the ids so far (B, t) after each token; what it raises ends the reply and comes out here.
+        options: of transformers' generate; greedy unless they say else.
+        """
+        if on_token is not None:
+            options["stopping_criteria"] = StoppingCriteriaList([_Heard(on_token)])
         output = self.language.generate(
             inputs_embeds=embeds,
             attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device),
@@ -186,6 +260,12 @@ class MedSightModel(PreTrainedModel):
             [torch.cat(scale, dim=1) for scale in zip(*(part.scale_masks for part in parts))],
             [torch.cat(scale, dim=1) for scale in zip(*(part.scale_classes for part in parts))],
         )
+
+
+def _tower(config: VisionConfig) -> CLIPVisionModel | ConvolutionalTower:
+    if isinstance(config, ConvolutionalTowerConfig):
+        return ConvolutionalTower(config)
+    return CLIPVisionModel(config)
 
 
 AutoModel.register(MedSightConfig, MedSightModel)

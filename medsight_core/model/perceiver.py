@@ -192,6 +192,7 @@ class RegionPerceiver(nn.Module):
         super().__init__()
         self.config = config
         self.queries = nn.Parameter(torch.empty(1, config.num_queries, dim))
+        self.class_queries = nn.Parameter(torch.empty(config.num_classes, dim)) if config.class_queries else None
         self.stem = Stem(config, dim)
         self.stages = nn.ModuleList(Stage(config, dim) for _ in range(config.num_stages))
         self.head = SegmentationHead(dim, config.num_classes)
@@ -209,6 +210,8 @@ class RegionPerceiver(nn.Module):
             if isinstance(bias := getattr(module, "bias", None), Tensor):
                 nn.init.zeros_(bias)
         nn.init.xavier_uniform_(self.queries)
+        if self.class_queries is not None:
+            nn.init.normal_(self.class_queries, std=0.1)
 
     def forward(
         self,

@@ -27,6 +27,16 @@ def test_an_image_fills_its_slot_in_the_prompt(pair):
     assert torch.equal(embeds[-1], model.get_input_embeddings().weight[ids[-1]])
 
 
+def test_the_language_model_sees_the_mean_of_each_square_of_patches():
+    model, _ = tiny_model(pool_patches=2)
+    features = model.encode(torch.randn(1, 3, 56, 56))
+    corner = features.patches[:, :2, 2:].mean((1, 2))  # the second square of the first row
+    tokens = model.image_tokens(features)
+    assert tokens.shape[1] == model.config.num_image_tokens == 4 + 5
+    assert torch.allclose(tokens[:, 1], model.image_to_text(corner), atol=1e-5)
+    assert torch.allclose(tokens[:, 4:], model.image_to_text(features.regions), atol=1e-5)
+
+
 def test_several_images_fill_their_slots_in_order(pair):
     model, processor = pair
     ids = processor.prompt_ids("Compare.", num_images=2)
@@ -74,6 +84,23 @@ def test_one_prompt_for_several_images_equals_one_by_one(pair):
     for index in range(3):
         one = type(features)(*(value[index : index + 1] for value in vars(features).values()))
         assert model.generate(ids, one, processor.eos_token, max_new_tokens=8)[0].ids == together[index].ids
+
+
+def test_what_the_language_model_remembers_of_images_stands_for_them(pair):
+    model, processor = pair
+    features = model.encode(torch.randn(3, 3, 56, 56))
+    ids, other = (processor.prompt_ids(question) for question in ("Outline the liver.", "Is there a spleen? Where?"))
+    memory = model.read(ids, features)
+    before = memory.clone()
+    for asked in (ids, other, ids):
+        whole = model.generate(asked, features, processor.eos_token, max_new_tokens=8)
+        remembered = model.generate(asked, None, processor.eos_token, max_new_tokens=8, memory=memory)
+        assert [reply.ids for reply in remembered] == [reply.ids for reply in whole]
+        for one, same in zip(whole, remembered):
+            assert torch.allclose(one.code_states, same.code_states, atol=1e-5)
+    assert torch.equal(memory, before), "a reply leaves no trace in what is remembered"
+    swapped = model.generate(ids, None, processor.eos_token, max_new_tokens=8, memory=memory.flip(0))
+    assert [reply.ids for reply in swapped] == [reply.ids for reply in reversed(whole)]
 
 
 def test_codes_may_be_decoded_jointly_or_one_by_one():
