@@ -1,166 +1,266 @@
-"""Other words for what can be outlined: synonyms, Latin, abbreviations, plurals, and a few descriptions. Plain data.
+"""Other words for what can be outlined: synonyms, Latin, abbreviations and descriptions, each written once. Plain data.
 
-Canonical names are without sides. Nothing here may mean two things: "LV" is a ventricle of the heart to some.
+Names are canonical ones without side, in the singular; plurals are in `plurals`. Nothing here may mean two things: "LV"
+is a ventricle of the heart to some.
 """
 
 from __future__ import annotations
 
-ALIASES: dict[str, tuple[str, ...]] = {
-    "cerebral white matter": (
-        "white matter", "cerebral wm", "wm", "hemispheric white matter", "subcortical white matter",
-        "substantia alba", "centrum semiovale",
-    ),
-    "cerebral cortex": (
-        "cortex", "cortical grey matter", "cortical gray matter", "cortical ribbon", "grey matter", "gray matter",
-        "cortex cerebri", "neocortex", "gm", "substantia grisea",
-    ),
-    "lateral ventricle": (
-        "lateral cerebral ventricle", "ventriculus lateralis", "lat ventricle", "lat vent", "lateral vent",
-        "ventriculi laterales",
-    ),
-    "cerebellar white matter": ("cerebellum white matter", "white matter of the cerebellum", "cerebellar wm"),
-    "cerebellar cortex": (
-        "cerebellum cortex", "cortex of the cerebellum", "cerebellar grey matter", "cerebellar gray matter",
-        "cortex cerebelli", "cerebellar gm",
-    ),
-    "thalamus": ("thalami", "thalamic nuclei", "thal"),
-    "caudate nucleus": (
-        "caudate", "nucleus caudatus", "caudate nuclei", "nuclei caudati", "caudates", "caudatus", "nucl caudatus",
-        "head of the caudate",
-    ),
-    "putamen": ("putamina", "putamens"),
-    "pallidum": ("globus pallidus", "pallida", "globi pallidi", "pallidus"),
-    "hippocampus": (
-        "hippocampi", "hippocampal formation", "hippo", "hippos", "cornu ammonis", "hippocampuses",
-    ),
-    "amygdala": ("amygdalae", "amygdaloid body", "corpus amygdaloideum", "amygdaloid nucleus", "amygdalas"),
-    "nucleus accumbens": ("accumbens", "nuclei accumbentes", "accumbens nucleus", "accumbens area", "nacc"),
-    "ventral diencephalon": ("ventral dc", "diencephalon ventrale", "ventral dienc"),
-    "third ventricle": ("3rd ventricle", "ventriculus tertius", "ventricle iii", "third vent", "3rd vent"),
-    "fourth ventricle": ("4th ventricle", "ventriculus quartus", "ventricle iv", "fourth vent", "4th vent"),
-    "brainstem": ("brain stem", "truncus encephali", "truncus cerebri", "stem of the brain"),
-    "brain": ("cerebrum", "whole brain", "encephalon", "entire brain", "brain parenchyma"),
-    "lesion": ("lesions", "white matter lesion", "white matter lesions", "focal lesion", "wml"),
-    "tumour": (
-        "tumor", "tumors", "tumours", "neoplasm", "neoplasms", "brain tumour", "brain tumor", "glioma",
-        "space occupying lesion", "space-occupying lesion", "intracranial mass",
-    ),
-    "lung": (
-        "lungs", "lung field", "lung fields", "pulmonary parenchyma", "lung parenchyma", "pulmo", "pulmones",
-        "pulmonary field",
-    ),
-    "ribs": ("rib", "rib cage", "ribcage", "costae", "costal arches", "thoracic cage"),
-    "cervical spine": (
-        "c-spine", "c spine", "cspine", "cervical vertebrae", "cervical vertebral column", "neck vertebrae",
-        "vertebrae cervicales", "cervical column",
-    ),
-    "thoracic spine": (
-        "t-spine", "t spine", "tspine", "thoracic vertebrae", "dorsal spine", "thoracic vertebral column",
-        "vertebrae thoracicae", "thoracic column", "dorsal vertebrae",
-    ),
-    "lumbar spine": (
-        "l-spine", "l spine", "lspine", "lumbar vertebrae", "lumbar vertebral column", "vertebrae lumbales",
-        "lumbar column",
-    ),
-    "body": ("body outline", "whole body", "body contour", "patient outline", "trunk"),
-    "nodule": ("nodules", "lung nodule", "pulmonary nodule", "nodulus", "coin lesion", "lung nodules",
-               "pulmonary nodules", "nodular opacity"),
-    "pleural effusion": (
-        "effusion", "effusions", "pleural fluid", "pleural effusions", "hydrothorax", "fluid in the pleural space",
-        "fluid around the lung",
-    ),
-    "skull": ("cranium", "calvaria", "calvarium", "cranial bone", "cranial bones", "skull bone", "cranial vault",
-              "bony skull"),
-    "soft tissue": ("soft tissues", "soft parts"),
-    "fetal head": (
-        "foetal head", "head of the fetus", "head of the foetus", "fetus head", "foetus head", "caput fetale",
-        "caput fetus", "baby's head", "babys head", "head of the baby", "fetal skull", "foetal skull", "fetal cranium",
-        "unborn's head",
-    ),
-    "liver": ("hepar", "hepatic parenchyma", "hepatic tissue", "liver parenchyma"),
-    "spleen": ("lien", "splen", "splenic parenchyma", "splenic tissue"),
-    "kidney": ("kidneys", "ren", "renes", "renal parenchyma", "renal tissue", "nephros"),
-    "aorta": ("abdominal aorta", "aortic lumen", "aorta abdominalis", "main artery", "largest artery"),
-    "stomach": ("gaster", "ventriculus gastricus", "gastric lumen", "gastric body"),
-    "gallbladder": ("gall bladder", "gb", "vesica fellea", "vesica biliaris", "cholecyst", "gall-bladder",
-                    "bile bladder"),
-    "liver lesion": (
-        "hepatic lesion", "liver lesions", "hepatic lesions", "liver metastasis", "liver tumour", "liver tumor",
-        "hepatic mass", "liver mass", "focal liver lesion", "lesion in the liver", "lesion of the liver",
-    ),
-    "kidney cyst": (
-        "renal cyst", "kidney cysts", "renal cysts", "cyst in the kidney", "cyst of the kidney", "cystic renal lesion",
-    ),
-}  # fmt: skip
 
-# Abbreviations that hold the side as well.
-SIDED: dict[str, str] = {"lk": "left kidney", "rk": "right kidney"}
+def word_set(words: str) -> frozenset[str]:
+    """A set of words that are written in one text."""
+    return frozenset(words.split())
 
-# Descriptions in place of a name; the words before and after them stay.
-DESCRIPTIONS: dict[str, str] = {
-    "organ that stores bile": "gallbladder",
-    "organ that stores the bile": "gallbladder",
-    "sac that stores bile": "gallbladder",
-    "organ that holds bile": "gallbladder",
-    "place where bile is stored": "gallbladder",
-    "organ that filters blood": "kidney",
-    "organ that makes urine": "kidney",
-    "organs that make urine": "kidneys",
-    "organ that produces urine": "kidney",
-    "organ that makes bile": "liver",
-    "organ that produces bile": "liver",
-    "largest solid organ": "liver",
-    "main artery of the belly": "aorta",
-    "main artery of the abdomen": "aorta",
-    "largest artery of the body": "aorta",
-    "big vessel in front of the spine": "aorta",
-    "organ that breathes": "lung",
-    "organs we breathe with": "lungs",
-    "air-filled organ": "lung",
-    "air filled organ": "lung",
-    "bone around the brain": "skull",
-    "bones around the brain": "skull",
-    "baby's skull": "fetal head",
-    "vertebrae of the neck": "cervical spine",
-    "neck part of the spine": "cervical spine",
-    "vertebrae of the chest": "thoracic spine",
-    "vertebrae of the lower back": "lumbar spine",
-    "lower back vertebrae": "lumbar spine",
-    "fluid between lung and chest wall": "pleural effusion",
-    "fluid around the lungs": "pleural effusion",
-    "fluid-filled space in the hemisphere": "lateral ventricle",
-    "organ food goes to": "stomach",
-    "organ that digests food": "stomach",
+
+# What people may say for exactly that thing, one of it. Training questions use these words too.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "lung": ("lung field", "pulmonary parenchyma"),
+    "ribs": ("rib cage", "costal arches"),
+    "heart": ("cardiac silhouette",),
+    "aorta": ("aortic lumen",),
+    "liver": ("hepatic parenchyma", "hepatic tissue"),
+    "spleen": ("splenic parenchyma", "splenic tissue"),
+    "kidney": ("renal parenchyma", "renal tissue"),
+    "stomach": ("gastric lumen",),
+    "gallbladder": ("gall bladder",),
+    "pancreas": ("pancreatic tissue",),
+    "urinary bladder": ("bladder",),
+    "brain": ("cerebrum", "whole brain"),
+    "hippocampus": ("hippocampal formation",),
+    "caudate nucleus": ("caudate", "nucleus caudatus"),
+    "pallidum": ("globus pallidus",),
+    "nucleus accumbens": ("accumbens",),
+    "brainstem": ("brain stem", "truncus encephali"),
+    "cerebrospinal fluid": ("csf", "spinal fluid"),
+    "lateral ventricle": ("lateral cerebral ventricle", "ventriculus lateralis"),
+    "inferior lateral ventricle": ("temporal horn", "inferior horn of the lateral ventricle"),
+    "third ventricle": ("3rd ventricle", "ventriculus tertius"),
+    "fourth ventricle": ("4th ventricle", "ventriculus quartus"),
+    "tumour": ("neoplasm",),
+    "nodule": ("nodular lesion", "small round lesion"),
+    "cyst": ("cystic lesion", "fluid-filled lesion"),
+    "liver lesion": ("hepatic lesion", "focal liver lesion"),
+    "kidney cyst": ("renal cyst",),
+    "pleural effusion": ("effusion", "pleural fluid"),
+    "fetal head": ("fetus head",),
 }
 
-LEFT = ("left", "l", "lt", "lft", "sinister", "sinistra", "sinistrum", "left-sided", "leftsided", "lefthand")
-RIGHT = ("right", "r", "rt", "rgt", "dexter", "dextra", "dextrum", "right-sided", "rightsided", "righthand")
+# What is understood beyond that: abbreviations, Latin that few use, narrower and looser words, descriptions.
+UNDERSTOOD: dict[str, tuple[str, ...]] = {
+    "cerebral white matter": (
+        "white matter", "cerebral wm", "wm", "hemispheric white matter", "subcortical white matter",
+        "substantia alba", "centrum semiovale", "substantia alba cerebri", "hemispheric wm",
+        "medulla of the hemisphere",
+    ),
+    "cerebral cortex": (
+        "cortex", "cortical grey matter", "cortical ribbon", "grey matter", "cerebral grey matter", "cortex cerebri",
+        "neocortex", "substantia grisea", "cortex cerebralis", "substantia grisea cerebri", "cerebral gm",
+        "cortical gm", "ctx",
+    ),
+    "lateral ventricle": (
+        "lat ventricle", "lat vent", "lateral vent", "fluid-filled space in the hemisphere", "ventr lat",
+        "ventriculus lat",
+    ),
+    "inferior lateral ventricle": (
+        "inferior horn", "temporal horn of the lateral ventricle", "inferior lat vent", "inf lat vent",
+        "cornu temporale", "cornu inferius",
+    ),
+    "cerebellar white matter": (
+        "cerebellum white matter", "white matter of the cerebellum", "cerebellar wm", "corpus medullare cerebelli",
+        "substantia alba cerebelli", "arbor vitae cerebelli", "arbor vitae",
+    ),
+    "cerebellar cortex": (
+        "cerebellum cortex", "cortex of the cerebellum", "cerebellar grey matter", "cortex cerebelli",
+        "cerebellar gm", "cortex cerebellaris", "substantia grisea cerebelli",
+    ),
+    "thalamus": ("thal", "thalamic nuclei", "thalamus opticus", "thalamus dorsalis",),
+    "caudate nucleus": (
+        "caudatus", "nucl caudatus", "head of the caudate", "head of the caudate nucleus", "nc caudatus",
+        "nuc caudatus", "caput nuclei caudati", "nucl caud", "caud",
+    ),
+    "pallidum": ("pallidus", "gpi", "gpe", "nucleus pallidus", "paleostriatum",),
+    "hippocampus": ("hippo", "cornu ammonis", "pes hippocampi", "hipp", "formatio hippocampi",),
+    "amygdala": (
+        "amygdaloid body", "corpus amygdaloideum", "amygdaloid nucleus", "nucleus amygdalae", "amygdaloideum", "amyg",
+    ),
+    "nucleus accumbens": (
+        "accumbens nucleus", "accumbens area", "nuc accumbens", "nacc", "nucleus accumbens septi", "nac",
+        "nucl accumbens", "accumb",
+    ),
+    "ventral diencephalon": (
+        "ventral dc", "diencephalon ventrale", "ventral dienc", "vdc", "diencephalon ventralis", "regio subthalamica",
+    ),
+    "third ventricle": (
+        "ventricle iii", "third vent", "3rd vent", "v3", "3v", "iii ventricle", "ventriculus iii", "iiird ventricle",
+        "ventr iii",
+    ),
+    "fourth ventricle": (
+        "ventricle iv", "fourth vent", "4th vent", "v4", "4v", "iv ventricle", "ventriculus iv", "forth ventricle",
+        "ivth ventricle",
+        "ventr iv",
+    ),
+    "brainstem": ("truncus cerebri", "stem of the brain", "truncus", "bs",),
+    "brain": ("encephalon", "entire brain", "brain parenchyma",),
+    "lesion": (
+        "white matter lesion", "focal lesion", "wml", "brain lesion", "cerebral lesion", "laesio", "laesio cerebri",
+        "wmh", "flair lesion", "focus laesionis",
+    ),
+    "tumour": (
+        "brain tumour", "glioma", "space-occupying lesion", "intracranial mass", "neoplasma", "tumour cerebri", "gbm",
+        "brain neoplasm", "tumour cerebralis",
+    ),
+    "lung": (
+        "lung parenchyma", "pulmo", "pulmonary field", "organ that breathes", "organs we breathe with",
+        "air-filled organ", "pulmonis",
+    ),
+    "ribs": ("rib", "ribcage", "costae", "thoracic cage", "costa", "cavea thoracis", "os costale",),
+    "cervical spine": (
+        "c-spine", "cspine", "cervical vertebrae", "cervical vertebral column", "neck vertebrae",
+        "vertebrae cervicales", "cervical column", "vertebrae of the neck", "neck part of the spine",
+        "columna cervicalis", "columna vertebralis cervicalis", "pars cervicalis columnae", "c1 to c7", "c1-c7",
+    ),
+    "thoracic spine": (
+        "t-spine", "tspine", "thoracic vertebrae", "dorsal spine", "thoracic vertebral column",
+        "vertebrae thoracicae", "thoracic column", "dorsal vertebrae", "vertebrae of the chest", "columna thoracica",
+        "columna thoracalis", "columna vertebralis thoracica", "th-spine", "vertebrae thoracales", "t1 to t12",
+        "t1-t12",
+    ),
+    "lumbar spine": (
+        "l-spine", "lspine", "lumbar", "lumbar vertebrae", "lumbar vertebral column", "vertebrae lumbales",
+        "lumbar column", "vertebrae of the lower back", "lower back vertebrae", "columna lumbalis",
+        "columna lumbaris", "columna vertebralis lumbalis", "vertebrae lumbares", "l1 to l5", "l1-l5",
+    ),
+    "body": (
+        "body outline", "whole body", "body contour", "patient outline", "trunk", "corpus humanum", "corpus totum",
+    ),
+    "nodule": (
+        "lung nodule", "pulmonary nodule", "nodulus", "coin lesion", "nodular opacity", "nodulus pulmonis",
+        "nodulus pulmonalis", "spn", "pulm nodule",
+    ),
+    "pleural effusion": (
+        "hydrothorax", "fluid in the pleural space", "fluid around the lung", "fluid around the lungs",
+        "fluid between lung and chest wall", "effusio pleuralis", "effusio pleurae", "pleural eff", "pl effusion",
+    ),
+    "skull": (
+        "cranium", "calvaria", "calvarium", "cranial bone", "skull bone", "cranial vault", "bony skull",
+        "bone around the brain", "bones around the brain", "ossa cranii", "neurocranium", "os cranii",
+    ),
+    "soft tissue": ("soft parts", "partes molles", "soft tissues", "textus molles",),
+    "fetal head": (
+        "head of the fetus", "caput fetale", "caput fetus", "baby's head", "babys head", "head of the baby",
+        "fetal skull", "fetal cranium", "unborn's head", "baby's skull",
+        "caput fetalis", "caput", "fetal calvarium",
+    ),
+    "liver": (
+        "hepar", "liver parenchyma", "organ that makes bile", "organ that produces bile", "largest solid organ",
+        "iecur", "jecur",
+    ),
+    "spleen": ("lien", "splen", "lienis",),
+    "kidney": (
+        "ren", "nephros", "organ that filters blood", "organ that makes urine", "organs that make urine",
+        "organ that produces urine", "renis",
+    ),
+    "aorta": (
+        "abdominal aorta", "aorta abdominalis", "main artery", "largest artery", "main artery of the belly",
+        "main artery of the abdomen", "largest artery of the body", "big vessel in front of the spine", "abd aorta",
+        "aort abd", "pars abdominalis aortae", "abdominal ao", "ao",
+    ),
+    "stomach": (
+        "gaster", "ventriculus gastricus", "gastric body", "organ food goes to", "organ that digests food",
+        "ventriculus", "gastrum",
+    ),
+    "gallbladder": (
+        "gb", "gal bladder", "vesica fellea", "vesica biliaris", "cholecyst", "bile bladder",
+        "organ that stores bile", "organ that stores the bile", "sac that stores bile", "organ that holds bile",
+        "place where bile is stored", "vesicula fellea", "vesicula biliaris", "cholecystis",
+    ),
+    "liver lesion": (
+        "liver metastasis", "liver tumour", "hepatic mass", "liver mass", "lesion in the liver",
+        "lesion of the liver", "laesio hepatis", "fll", "hcc", "liver met", "hepatic met", "liver mets",
+        "metastasis hepatis",
+    ),
+    "kidney cyst": (
+        "cyst in the kidney", "cyst of the kidney", "cystic renal lesion", "cystis renalis", "cysta renalis",
+        "cysta renis", "cystis renis",
+    ),
+    "putamen": ("put",),
+}  # fmt: skip
 
-# Ordinary words, and names of other things, that lie a slip away from a name and must stay what they are.
-_NEIGHBOURS = """
-abscess adrenal adrenals aneurysm aorta area areas arena artery ascites atrium aura bell belly below bile bill bladder
-bodily body bony bore both bother bowel boy brain brains bran branch brand brawn breast bring bronchi bronchus brown
-callosum callus candidate capital capsule captive cause causes caution central cerebellum cervical cervix cingulate
-claudication claustrum clavicle coccyx cochlea colon column columns context contour core corner corpus correct
-cortical cortisol cover cuneus dental drain draw dura ear ears edema embolus epithalamus esophagus eye eyes facial
-faecal falx fatal feature femur fetus find focal foetus fornix fort forth found four fourth fracture frontal fusiform
-future garden general global globe grain gyrus had haematoma haemorrhage hand hands head heads heard heart hearts
-hello help hematoma hemorrhage hepatic hernia hip hippie hippocampal hips humour hydrocephalus hypophysis hypothalamic
-hypothalamus image images infarct insula issue issues kidding kind kinda kinder kindly kinds label labels larynx late
-later lateral latter legion lessen lesson lessons lever levers limb limbic limbs lingual lining link links literal
-literally live lived lively liven lives living long lounge loved lover lumbago lumber lunge lunges mammillary mandible
-mark mask masks mastoid material matter matters mattress maxilla medulla meninges mental mesencephalon midbrain middle
-model models module modules nerve nerves neutral nipple nodal node nodes noduli noodle nose number occipital oedema
-oesophagus orbit orbits outline outlined outlining ovaries ovary pale pallid pancreas pancreatic parahippocampal
-parietal peduncle pelvis penis pharynx picture pineal pituitary plain plan plane planes plate please plexus polyp pons
-precuneus prostate pulmonary pulse pure purple putting rectal rectum region regions renal rental retinal rib ride
-rides ridge ripe rise robe rumour sacral sacrum scan scans scapula scull seen segment segments series servical service
-shell show shown shows sinus sinuses skill skills skin skulk sleep slice slices sliver small soft software space speak
-special spell spend spent spice spike spin spinal spine spines spins spleen splendid splint split stem stenosis
-sternum stick still stoma stomata stomp storm stormy story study subthalamic sulcus tectum tegmentum temporal
+# Words that hold the side as well.
+SIDED: dict[str, str] = {
+    "lk": "left kidney", "rk": "right kidney", "renal sinister": "left kidney", "renal dexter": "right kidney",
+}  # fmt: skip
+
+_LEFT = ("left", "l", "lt", "lft", "sinister", "sinistra", "sinistrum", "sin", "sinistr", "leftsided", "lefthand")
+_RIGHT = ("right", "r", "rt", "rgt", "dexter", "dextra", "dextrum", "dx", "dext", "rightsided", "righthand")
+SIDE_OF: dict[str, str] = {**dict.fromkeys(_LEFT, "left"), **dict.fromkeys(_RIGHT, "right")}
+
+# Other spellings of a word in any name, and slips that are words themselves.
+SPELLINGS: dict[str, str] = {
+    "tumor": "tumour", "tumors": "tumours", "edema": "oedema", "hemorrhage": "haemorrhage", "gray": "grey",
+    "foetal": "fetal", "foetus": "fetus", "lumber": "lumbar", "scull": "skull",
+}  # fmt: skip
+
+# Nouns that many things have or are, and of what they may be: "renal cortex" is no cortex of a brain, and "effusion of
+# the knee" not the pleural one. Each is one of the names or of the other words for them.
+_CEREBRAL = frozenset({"brain", "cerebrum", "head", "hemisphere", "hemispheres"})
+_PLEURAL = frozenset({"lung", "lungs", "chest", "thorax", "pleura", "pleural", "hemithorax"})
+_TRUNK = frozenset({"body", "abdomen", "belly", "trunk", "chest"})
+COMMON: dict[str, frozenset[str]] = {
+    "cortex": _CEREBRAL, "white matter": _CEREBRAL, "grey matter": _CEREBRAL, "effusion": _PLEURAL, "trunk": _TRUNK,
+    "main artery": _TRUNK, "largest artery": _TRUNK, "body": _TRUNK, "lesion": _CEREBRAL, "tumour": _CEREBRAL,
+    "nodule": _PLEURAL,
+}  # fmt: skip
+# What makes them something else when it stands before them; so do adjectives ("renal", "lenticular", "cardiac") but for
+# those that fit anything.
+FOREIGN = word_set("""
+    ankle bone bowel breast cord deep ear elbow foreign heart hip joint kidney knee lens liver loose lymph motor nerve
+    node ovary piriform sensory shoulder skin somatosensory thymus thyroid tree wrist
+""")
+FITTING = word_set("""
+    abnormal actual additional axial bilateral clear coronal final focal minimal normal partial particular residual
+    sagittal similar total trivial typical unilateral
+""")
+
+# A name before one of these only says of what it is: a "kidney stone" is no kidney.
+HEADS = word_set("""
+    abscess abscesses apex arteries artery base bases biopsy calculi calculus cancer cancers capsule carcinoma
+    contusion cortex ct cyst cysts damage disease diseases doctor donor edema failure filter fracture fractures
+    function graft head heads hilum infarct infection infections inflammation injuries injury laceration lesion
+    lesions lobe lobes mass masses medulla metastases metastasis mri muscle muscles nodule nodules oedema pelvis
+    removal sclerosis specialist stone stones surgery tail test tests transplant transplantation trauma tumor tumors
+    tumour tumours ultrasound vein veins vessel vessels window windows
+""")
+
+# Adjectives that stand for a thing when no noun follows them.
+ALONE = frozenset({"lumbar"})
+
+# Ordinary words, and names of other things, that lie a slip away from a name or a side and must stay what they are.
+PROTECTED = word_set("""
+abscess adrenal adrenals amygdalin aneurysm aorta area areas arena artery ascites atrium aura bell belly below bile
+bill bladder bodily body bony bore both bother bowel boy brain brains bran branch brand brawn breast bring bronchi
+bronchus brown callosum callus candidate capital capsule captive cause causes caution central cerebellum cervical
+cervix cingulate claudication claustrum clavicle cleft coccyx cochlea colon column columns context contour core corner
+corpus correct cortical cortisol cover critical crucial crystal cuneus dental drain draw dura ear ears edema embolus
+epithalamus esophagus eye eyes facial faecal falx fatal feature features femur fetus find focal foetus fornix fort
+forth found four fourth fracture frontal fusiform future garden general global globe grain gyrus had haematoma
+haemorrhage hand hands head headers heads heard heart hearts hello help hematoma hemorrhage hepatic hernia hip hippie
+hippocampal hips humour hydrocephalus hypophysis hypothalamic hypothalamus image images infarct insula issue issues
+kidding kind kinda kinder kindly kinds label labels larynx late later lateral latter leftie lefty legion lent lessen
+lesson lessons let lets lever levers licence license lift lifts limb limbic limbs linear liner liners lines lingual
+lining link links liter literal literally liters litre litres live lived lively liven livery lives living loft long
+lounge loved lover lumbago lunge lunges mammillary mandible mark mask masks master masters mastoid material matter
+matters mattress maxilla medulla meninges mental mesencephalon midbrain middle model models module modules nerve
+nerves neutral nipple nodal node nodes noduli noodle nose number occipital oedema oesophagus orbit orbits outline
+outlined outlining ovaries ovary pale pallid pancreas pancreatic parahippocampal parietal peduncle pelvis penis
+pharynx picture pineal pituitary plain plan plane planes plate please plexus plural polyp pons precuneus prostate
+pulmonary pulse pure purple putting rectal rectum region regions renal rental retinal rib ride rides ridge rights
+righty ripe rise robe rumour sacral sacrum scan scans scapula seen segment segments series servical service shell show
+shown shows sinus sinuses skill skills skin skulk sleep slice slices sliver small soft software space speak special
+spell spend spent spice spike spin spinal spine spines spins spleen splendid spline splines splint split stem stenosis
+sternum stick still stoma stomata stomp storm stormy story study subthalamic sulcus systems tectum tegmentum temporal
 tentorium testis than thank thanks that there these third thirds this thoracic thorax those thrombus thumb thymus
 thyroid timber tired tissue tongue tonsil total trace trachea train tumble ureter urethra urine uterus vagina valve
 vein veins vental ventral ventricle ventricles vermis vertex vessel vessels vestibule visible visualise visualize
 vocal volume vortex what when where which while white whole with within without write year years
-"""
-PROTECTED = frozenset(_NEIGHBOURS.split())
+""")

@@ -1,44 +1,72 @@
-"""Vision features of the volumes asked about last, so that a second question does not look at them again.
+"""What was computed about the planes asked about last, so that a second question does not compute it again.
 
-Keys are hashes of pixels, geometry, window and planes (never of names or ids), so that two images can never share an
-entry. The cache is capped in bytes and drops the entry unused for longest.
+Keys hold hashes of pixels, geometry, window and plane (never names or ids, and never token ids alone), so that two
+images can never share an entry. The cache is capped in bytes and drops the entry unused for longest.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from torch import Tensor
 
 DEFAULT_CAPACITY = 512 << 20  # bytes
 
 
-class FeatureCache:
-    """A least-recently-used map from a key to a tensor, safe to use from several threads."""
+class PlaneCache:
+    """A least-recently-used map from a plane's key to a tensor, safe to use from several threads."""
 
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
         self.capacity = capacity
         self._entries: OrderedDict[Hashable, Tensor] = OrderedDict()
+        self._nbytes = 0
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """The tensor of ``key``, made and kept when it is not there; one larger than the capacity is not kept."""
+    def get(
+        self, keys: Sequence[Hashable], make: Callable[[list[int]], Iterable[Tensor]], keep: bool = True
+    ) -> list[Tensor]:
+        """The tensors of ``keys``, in their order.
+
+        make: takes the places in ``keys`` of those that are not there and yields their tensors, in order. Each is kept
+        as it comes, so what was made before an error is not lost; one larger than the capacity is not kept.
+        keep: False for who only passes by, so that what is made does not push out what people ask about.
+        """
+        found: dict[int, Tensor] = {}
         with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-                return self._entries[key]
-        value = make()  # outside the lock: it may take seconds
+            for place, key in enumerate(keys):
+                if key in self._entries:
+                    self._entries.move_to_end(key)
+                    found[place] = self._entries[key]
+        missing = [place for place in range(len(keys)) if place not in found]
+        if missing:
+            for place, tensor in zip(missing, make(missing), strict=True):  # outside the lock: it may take seconds
+                found[place] = tensor
+                if keep and tensor.nbytes <= self.capacity:
+                    self._put(keys[place], tensor)
+        return [found[place] for place in range(len(keys))]
+
+    def _put(self, key: Hashable, tensor: Tensor) -> None:
         with self._lock:
-            if value.nbytes <= self.capacity:
-                self._entries[key] = value
-                self._entries.move_to_end(key)
-            while self.nbytes > self.capacity:
-                self._entries.popitem(last=False)
-        return value
+            if (before := self._entries.pop(key, None)) is not None:
+                self._nbytes -= before.nbytes
+            self._entries[key] = tensor
+            self._nbytes += tensor.nbytes
+            while self._nbytes > self.capacity:
+                self._nbytes -= self._entries.popitem(last=False)[1].nbytes
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+            self._nbytes = 0
 
     @property
     def nbytes(self) -> int:
         """Bytes held now."""
-        return sum(entry.nbytes for entry in self._entries.values())
+        return self._nbytes
+
+    def __len__(self) -> int:
+        """Number of planes known."""
+        return len(self._entries)

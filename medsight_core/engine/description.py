@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from medsight_core.model.config import MedSightConfig
-from medsight_core.protocol import SCOPE_PLANE, SCOPE_VOLUME
+from medsight_core.protocol import SCOPE_PLANE, SCOPE_RANGE, SCOPE_VOLUME
+from medsight_core.terminology import split_side
 
 MODEL_ID = "medsight"
 
@@ -16,7 +17,7 @@ def describe(config: MedSightConfig) -> dict[str, Any]:
     """What may be asked of this model, as plain JSON; names and suggestions are listed by modality."""
     return {
         "model": {"id": MODEL_ID, "version": config.version, "licence": config.licence},
-        "scopes": [SCOPE_PLANE, SCOPE_VOLUME],
+        "scopes": [SCOPE_PLANE, SCOPE_RANGE, SCOPE_VOLUME],
         "orientations": list(config.orientations),
         "names": {modality: list(names) for modality, names in config.modality_names.items()},
         "suggestions": {modality: _suggest(names) for modality, names in config.modality_names.items() if names},
@@ -24,5 +25,7 @@ def describe(config: MedSightConfig) -> dict[str, Any]:
 
 
 def _suggest(names: list[str]) -> list[str]:
+    bases = {base for side, base in map(split_side, names) if side}  # "lung" beside "right lung": for sagittal planes
+    names = [name for name in names if name not in bases]
     first = " and ".join(f"the {name}" for name in names[:2])
     return [_SUGGESTIONS[0].format(first), _SUGGESTIONS[1].format(f"a {names[-1]}"), _SUGGESTIONS[2]]

@@ -26,14 +26,15 @@ class Detections:
         self._place = {name: index for index, name in enumerate(names)}
 
     @classmethod
-    def of(cls, model: MedSightModel, regions: Tensor) -> Detections:
-        """From region vectors (P, N, D) of the learned queries."""
+    def of(cls, model: MedSightModel, regions: Tensor, threshold: float | None = None) -> Detections:
+        """From region vectors (P, N, D) of the learned queries. threshold: the model's own by default."""
         config = model.config
         places = [place for place, name in enumerate(config.class_names) if name]
         names = tuple(config.class_names[place] for place in places)
         scores = class_scores(model, regions)[:, places]
         lines = torch.tensor([config.calibration.get(name, (1.0, 0.0)) for name in names]).reshape(-1, 2)
-        return cls(names, calibrated(scores, lines.to(scores)), config.presence_threshold)
+        threshold = config.presence_threshold if threshold is None else threshold
+        return cls(names, calibrated(scores, lines.to(scores)), threshold)
 
     def on(self, planes: slice | Tensor) -> Detections:
         """Those of some of the planes."""
@@ -46,19 +47,22 @@ class Detections:
 
     @property
     def together(self) -> Tensor:
-        """How surely each name is there anywhere, (n,): on two neighbouring planes, where there are several.
-
-        Many planes give chance many chances, but it seldom errs alike on neighbours.
-        """
-        if len(self.scores) < 3:
-            return self.scores.amax(0)
-        return torch.minimum(self.scores[:-1], self.scores[1:]).amax(0)
+        """How surely each name is there anywhere, (n,)."""
+        return agreed(self.scores)
 
     @property
     def seen(self) -> tuple[str, ...]:
         """The names that are there, in the head's order."""
         there = (self.together >= self.threshold).tolist()
         return tuple(name for name, found in zip(self.names, there) if found)
+
+
+def agreed(scores: Tensor) -> Tensor:
+    """How surely things are there anywhere, (n,), by their scores on planes (P, n): on two neighbours, if P > 2.
+
+    Many planes give chance many chances, but it seldom errs alike on neighbours.
+    """
+    return scores.amax(0) if len(scores) < 3 else torch.minimum(scores[:-1], scores[1:]).amax(0)
 
 
 def class_scores(model: MedSightModel, regions: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from typing import cast
 import torch
 
 from medsight_core.engine.machine import Machine, Speed, measure_speed
-from medsight_core.engine.views import KEY_FRACTIONS, plane_batches
+from medsight_core.engine.views import plane_batches
+from medsight_core.engine.volumetric import KEY_FRACTIONS
 from medsight_core.model.config import MedSightConfig
 from medsight_core.model.costs import Costs, costs_of
 from medsight_core.model.loading import read_config

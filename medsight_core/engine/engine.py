@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +19,49 @@ import torch
 from torch import Tensor
 
 from medsight_core.answer import Answer, ModelInfo, Region
-from medsight_core.engine.asked import asked_names, ground, missing_names
-from medsight_core.engine.cache import FeatureCache
+from medsight_core.engine.asked import (
+    OFF_TOPIC_ANSWER,
+    asked_names,
+    ground,
+    is_closed,
+    meant_names,
+    missing_names,
+    overlooked,
+    sideless,
+    without_unasked,
+)
+from medsight_core.engine.cache import PlaneCache
 from medsight_core.engine.context import context_line
 from medsight_core.engine.description import describe
 from medsight_core.engine.detection import Detections
-from medsight_core.engine.regions import Candidate, Finding, best_candidates, locate
+from medsight_core.engine.features import ViewFeatures, detects, look
+from medsight_core.engine.impression import Impression, impression_of
+from medsight_core.engine.regions import Candidate, Finding, best_candidates
+from medsight_core.engine.speech import Progress, Say, listener
 from medsight_core.engine.spelling import canonical_question
-from medsight_core.engine.views import VolumeView, plane_batches, stack_pixels
-from medsight_core.engine.wording import Mention, compose, find_codes, find_mentions, plain_history
+from medsight_core.engine.views import VolumeView
+from medsight_core.engine.volumetric import key_planes, locate
+from medsight_core.engine.wording import (
+    Mention,
+    absent_names,
+    compose,
+    find_codes,
+    find_mentions,
+    listed,
+    with_codes,
+)
 from medsight_core.errors import InputError, TooLargeError
 from medsight_core.imaging.volume import Volume
 from medsight_core.model.config import MedSightConfig
 from medsight_core.model.loading import load_model
-from medsight_core.model.medsight import ImageFeatures, MedSightModel
+from medsight_core.model.medsight import IMAGE_SENTINEL, MedSightModel
 from medsight_core.model.processor import MedSightProcessor
-from medsight_core.protocol import SCOPE_PLANE, PlaneRequest, check_prompt, check_scope
+from medsight_core.protocol import SCOPE_VOLUME, PlaneRange, PlaneRequest, check_prompt, check_scope
 from medsight_core.terminology import NAMES, coding, color, split_side
 
-Progress = Callable[[str, float], None]
-
 LEAST_ROOM = 16  # tokens: enough for one short sentence
+ASK_FOR = "Outline the {}."
+NO_SIDES = "Sides cannot be told on a {} plane: ask for the {}, or on another plane."
 NO_WORDS = "The model gave no answer: ask in other words."
 
 
@@ -49,7 +72,8 @@ class Engine:
         self.model = model.eval()
         self.processor = processor
         self.config = processor.config
-        self.cache = FeatureCache()
+        self.cache = PlaneCache()  # vision features
+        self.memories = PlaneCache()  # of the language model: each image read behind the system's turn
 
     @classmethod
     def load(cls, model_dir: str | Path, device: str = "cpu") -> Engine:
@@ -66,125 +90,188 @@ class Engine:
         volume: Volume,
         prompt: str,
         scope: str = "volume",
-        plane: PlaneRequest | None = None,
+        plane: PlaneRequest | PlaneRange | None = None,
         history: Sequence[tuple[str, str]] = (),
         window: str | None = None,
         progress: Progress | None = None,
+        say: Say | None = None,
+        threshold: float | None = None,
     ) -> Answer:
-        """Answer a question about one plane of a volume, or about all of it.
+        """Answer a question about one plane of a volume, about several beside each other, or about all of it.
 
-        scope: "plane" (``plane`` is needed) or "volume". history: earlier (question, answer) turns, oldest first.
+        scope: "plane", "range" (both need ``plane``) or "volume". history: earlier (question, answer) turns, the oldest
+        first.
         window: CT window preset or "LEVEL/WIDTH"; the model's own by default.
-        progress: called with "encode", "generate" or "decode" and how much of it is done, 0..1.
+        progress: called with "encode", "generate" or "decode" and how much of it is done, 0..1 (of a reply, how much of
+        its greatest length). It is called before each batch of planes, after each token and between regions.
+        say: called with each piece of text that the language model writes about the most important plane. It is what
+        the model says before anything is outlined: the answer's text may say otherwise and is what counts.
+        What either raises (`CancelledError`) ends the question at once and comes out here; planes that were looked at
+        by then stay known.
+        threshold: least probability, 0..1, at which a thing counts as seen; the model's own by default.
         Returns masks as bool arrays (I, J, K) on the volume's own voxel grid.
         Raises InputError or TooLargeError for a prompt, plane or window that cannot be used.
         """
         prompt, scope, tell = check_prompt(prompt), check_scope(scope), progress or _silent
+        threshold = self.config.presence_threshold if threshold is None else threshold
         timings = _Timings()
         view = self._view(volume, scope, plane, window)
+        tell("encode", 0.0)
         with timings.of("encode"):
-            patches, class_tokens, regions = self._see(view, tell)
-            keys = torch.tensor(view.key_planes, device=self.model.device)
-            detections = None if regions is None else Detections.of(self.model, regions)
-            looked_at = self.model.perceiver.regions(patches[keys]) if regions is None else regions[keys]
-            features = ImageFeatures(patches[keys], class_tokens[keys], looked_at)
+            seen = self._see(view, tell)
+            detections = self._detections(seen, threshold)
         with timings.of("generate"):
             tell("generate", 0.0)
-            asked = canonical_question(prompt, known_names(self.config, view)) if self.config.correct_words else prompt
+            asked, *earlier = self._corrected([prompt, *(question for question, _ in history)], view)
+            codes = codes_of_names(self.config, known_names(self.config, view))
+            turns = list(zip(earlier, (with_codes(answer, codes) for _, answer in history)))
             context = context_line(view.words, detections.seen) if self.config.show_detections and detections else ""
-            replies = self._reply(asked, history, features, context)
+            names = asked_names(asked, NAMES)
+            # A model that reads canonical names may still answer about another thing; others mean it by other words.
+            only = names if self.config.correct_words else []
+            keys = key_planes(len(seen), names, detections)
+            replies = self._reply(asked, turns, seen, keys, context, only, tell, say)
             tell("generate", 1.0)
+            if only:
+                only = names = [name for name in names if any(name in reply.asked for reply in replies)]
+            there = detections.seen if detections and only else ()
+            for name in overlooked(only, {c.name for reply in replies for c in reply.candidates}, there):
+                one = self._reply(ASK_FOR.format(name), [], seen, keys, context, [name], _unhurried(tell), None)
+                for reply, more in zip(replies, one):
+                    reply.candidates.extend(more.candidates)
         with timings.of("decode"):
             tell("decode", 0.0)
-            spoken = [reply.candidates for reply in replies]
-            of_keys = detections if detections is None else detections.on(keys)
-            candidates = best_candidates(self.model, features.patches, spoken, of_keys)
-            findings = locate(self.model, patches, candidates, view, lambda done: tell("decode", done), detections)
-        return self._answer(asked, replies, findings, volume, scope, timings)
+            spoken = [candidate for reply in replies for candidate in reply.candidates]
+            candidates = best_candidates(self.model, seen, spoken, detections, lambda: tell("decode", 0.0))
+            findings = locate(
+                self.model, seen, candidates, view, lambda done: tell("decode", done), threshold, detections
+            )
+        return self._answer(asked, names, replies, findings, view, scope, timings)
 
     @torch.inference_mode()
     def detect(
-        self, volume: Volume, scope: str = "volume", plane: PlaneRequest | None = None, window: str | None = None
+        self,
+        volume: Volume,
+        scope: str = "volume",
+        plane: PlaneRequest | PlaneRange | None = None,
+        window: str | None = None,
     ) -> dict[str, float]:
         """Calibrated probability that each named class is there, by name; empty for models that do not detect.
 
         Arguments and errors as `ask`.
         """
-        if not self._detects:
+        if not detects(self.model):
             return {}
-        regions = self._see(self._view(volume, check_scope(scope), plane, window), _silent)[2]
-        assert regions is not None  # noqa: S101 - models that detect have them
-        detections = Detections.of(self.model, regions)
-        return dict(zip(detections.names, detections.together.tolist()))
+        seen = self._see(self._view(volume, check_scope(scope), plane, window), _silent)
+        detections = self._detections(seen)
+        return {} if detections is None else dict(zip(detections.names, detections.together.tolist()))
 
-    def _view(self, volume: Volume, scope: str, plane: PlaneRequest | None, window: str | None) -> VolumeView:
-        if scope != SCOPE_PLANE:
+    @torch.inference_mode()
+    def impression(self, volume: Volume, progress: Progress | None = None) -> Impression:
+        """What the whole volume looks like and how sure the model is of it, from features alone.
+
+        Takes them from the cache when the volume has just been asked about, and leaves the cache as it was. progress:
+        as of `ask`, "encode" only; it may wait, so that work in the background makes room for a question.
+        """
+        view = self._view(volume, SCOPE_VOLUME, None, None)
+        seen = self._see(view, progress or _silent, keep=False)
+        patches, names = seen.patches(key_planes(len(seen))), known_names(self.config, view)
+        return impression_of(self.model, patches, seen.class_tokens, self._detections(seen), names)
+
+    def _view(
+        self, volume: Volume, scope: str, plane: PlaneRequest | PlaneRange | None, window: str | None
+    ) -> VolumeView:
+        if scope == SCOPE_VOLUME:
             return VolumeView.of_volume(volume, self.processor, window)
+        if isinstance(plane, PlaneRange):
+            return VolumeView.of_range(volume, plane, self.processor, window)
         if plane is None:
-            raise InputError("The scope is 'plane' but no plane is given: add plane, for example axial:42.")
+            raise InputError(f"The scope is '{scope}' but no plane is given: add plane, for example axial:42.")
         return VolumeView.of_plane(volume, plane, self.processor, window)
 
-    def _see(self, view: VolumeView, tell: Progress) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Patches (P, h, w, D) and class tokens (P, D) of all planes of a view, from the cache when asked before.
+    def _see(self, view: VolumeView, tell: Progress, keep: bool = True) -> ViewFeatures:
+        return look(self.model, self.processor, view, self.cache, tell, keep)
 
-        Also region vectors (P, N, D), of models that detect with them.
-        """
-        config, device = self.config, self.model.device
-        key = (view.volume.fingerprint(), view.window, view.planes)
-        tokens = self.cache.get(key, lambda: self._encode(view, tell, device)).to(device)  # (P, 1 + h*w [+ N], D)
-        stop = 1 + config.grid**2
-        regions = tokens[:, stop:] if self._detects else None
-        return tokens[:, 1:stop].unflatten(1, (config.grid, config.grid)), tokens[:, 0], regions
+    def _detections(self, seen: ViewFeatures, threshold: float | None = None) -> Detections | None:
+        regions = seen.regions
+        return None if regions is None else Detections.of(self.model, regions, threshold)
 
-    def _encode(self, view: VolumeView, tell: Progress, device: torch.device) -> Tensor:
-        count, parts = len(view.planes), []
-        for batch in plane_batches(count, self.config.mask_size):
-            tell("encode", batch.start / count)
-            pixels = stack_pixels(view, range(batch.start, batch.stop), self.processor).to(device, self.model.dtype)
-            patches, class_token = self.model.see(pixels)
-            tokens = [class_token[:, None], patches.flatten(1, 2)]
-            if self._detects:
-                tokens.append(self.model.perceiver.regions(patches))
-            parts.append(torch.cat(tokens, dim=1).cpu())
-        tell("encode", 1.0)
-        return torch.cat(parts)
-
-    @property
-    def _detects(self) -> bool:
-        return self.config.presence == "detected" or self.config.show_detections
+    def _corrected(self, questions: list[str], view: VolumeView) -> list[str]:
+        """Questions as the language model reads them: with the names that it knows, where its config says so."""
+        if not self.config.correct_words:
+            return questions
+        known = known_names(self.config, view)
+        return [canonical_question(question, known) for question in questions]
 
     def _reply(
-        self, prompt: str, history: Sequence[tuple[str, str]], features: ImageFeatures, context: str
+        self,
+        prompt: str,
+        turns: Sequence[tuple[str, str]],
+        seen: ViewFeatures,
+        keys: Sequence[int],
+        context: str,
+        only: Sequence[str],
+        tell: Progress,
+        say: Say | None,
     ) -> list[_Reply]:
-        """What the language model says to each key plane. context: told in front of the first question."""
-        turns = plain_history(history)
+        """What the language model says to each key plane (``keys``) of those seen.
+
+        turns: earlier ones, as the model wrote them. context: told in front of the first question. only: names that may
+        be outlined; any, when there are none.
+        """
         while (
             room := self.processor.room(ids := self.processor.prompt_ids(prompt, turns, context=context))
         ) < LEAST_ROOM:
             if not turns:
                 raise TooLargeError("The prompt is too long for this model: ask a shorter question.")
             turns = turns[1:]  # a long conversation forgets its beginning
+        limit = min(self.config.max_new_tokens, room)
         generations = self.model.generate(
-            ids, features, self.processor.eos_token, max_new_tokens=min(self.config.max_new_tokens, room)
+            ids,
+            None,
+            self.processor.eos_token,
+            memory=self._memory(ids, seen, keys),
+            max_new_tokens=limit,
+            on_token=listener(self.processor, limit, tell, say),
         )
         replies = []
-        for plane, generation in enumerate(generations):
+        for plane, generation in zip(keys, generations):
             text, spans = self.processor.text_and_codes(generation.ids)
             if len(spans) > len(generation.code_states):  # cut at the length limit, before the last code's state
                 text, spans = text[: spans[-1].start], spans[:-1]
             text = text.rstrip()
             mentions = find_mentions(text, spans, self.config.names_of_codes)
+            closed = is_closed(prompt, text)
+            spoken = {*(mention.name for mention in mentions), *absent_names(text)}
+            asked = [] if text == OFF_TOPIC_ANSWER else meant_names(prompt, only, spoken)
+            text, kept = without_unasked(text, mentions, asked)
             candidates = [
-                Candidate(mention.name, mention.code, plane, state)
-                for mention, state in zip(mentions, generation.code_states)
+                Candidate(mentions[index].name, mentions[index].code, plane, generation.code_states[index])
+                for index in kept
             ]
-            replies.append(_Reply(text, mentions, candidates))
+            replies.append(_Reply(text, [mentions[index] for index in kept], candidates, closed, asked))
         return replies
 
+    def _memory(self, ids: Sequence[int], seen: ViewFeatures, keys: Sequence[int]) -> Tensor:
+        """`MedSightModel.read` of planes, from the cache where a question with this beginning was asked before."""
+        start = tuple(ids[: ids.index(IMAGE_SENTINEL) + 1])
+
+        def read(missing: list[int]) -> Iterator[Tensor]:
+            yield from (one.clone() for one in self.model.read(start, seen.images([keys[place] for place in missing])))
+
+        return torch.stack(self.memories.get([(seen.keys[plane], start) for plane in keys], read))
+
     def _answer(
-        self, prompt: str, replies: list[_Reply], findings: list[Finding], volume: Volume, scope: str, timings: _Timings
+        self,
+        prompt: str,
+        names: Sequence[str],
+        replies: list[_Reply],
+        findings: list[Finding],
+        view: VolumeView,
+        scope: str,
+        timings: _Timings,
     ) -> Answer:
-        """The sentence and regions that agree with what was found on the planes."""
+        """The sentence and regions that agree with what was found on the planes. names: that the prompt mentions."""
         found = {finding.name: finding for finding in findings}
         # The reply that says most of what is there; among equals the one that most planes gave.
         votes = Counter(reply.text for reply in replies)
@@ -192,10 +279,12 @@ class Engine:
         mentioned = list(dict.fromkeys(m.name for m in base.mentions if m.name in found))
         extra = [name for name in found if name not in mentioned]
         numbers = {name: index + 1 for index, name in enumerate([*mentioned, *extra])}
-        missing = missing_names(asked_names(prompt, NAMES), found)
-        text = ground(base.text, prompt, {*self.config.names_of_codes.values(), *self.config.class_names}, missing)
+        missing = missing_names(names, found)
+        known = known_names(self.config, view)
+        trusted = known or [*self.config.names_of_codes.values(), *self.config.class_names]
+        text = ground(base.text, prompt, trusted, missing)
         mentions = find_mentions(text, find_codes(text), self.config.names_of_codes)
-        wording = compose(text, mentions, numbers, extra)
+        wording = compose(text, mentions, numbers, extra, base.closed)
         regions = []
         for name, label in numbers.items():
             finding = found[name]
@@ -207,15 +296,19 @@ class Engine:
                     code=finding.code,
                     span=wording.spans[name],
                     confidence=finding.confidence,
-                    volume_ml=float(finding.mask.sum()) * volume.voxel_ml,
+                    presence=finding.presence,
+                    volume_ml=float(finding.mask.sum()) * view.volume.voxel_ml,
                     slices=(int(along_k[0]), int(along_k[-1])),
                     color=color(name),
                     terminology=coding(name),
                     mask=finding.mask,
                 )
             )
+        words = [wording.text or NO_WORDS]
+        if self.config.correct_words and (bases := sideless(missing, known)):
+            words.append(NO_SIDES.format(view.orientation, listed(bases)))
         return Answer(
-            wording.text or NO_WORDS,
+            " ".join(words),
             tuple(regions),
             wording.absent,
             scope,
@@ -229,21 +322,33 @@ def known_names(config: MedSightConfig, view: VolumeView) -> list[str]:
 
     Where things have a side they are named with it, but on sagittal planes, where nobody can tell sides, without.
     """
-    listed = config.modality_names
-    names = listed.get(view.volume.modality) or [name for each in listed.values() for name in each]
+    all_names = config.modality_names
+    names = all_names.get(view.volume.modality) or [name for each in all_names.values() for name in each]
     bases = {base for side, base in map(split_side, names) if side} & set(names)
     if view.orientation == "sagittal":
         return [name for name in names if split_side(name)[1] not in bases or name in bases]
     return [name for name in names if name not in bases]
 
 
-class _Reply:
-    """A reply's text with the names and code states in it."""
+def codes_of_names(config: MedSightConfig, names: Collection[str]) -> dict[str, str]:
+    """A code for each of the names: of several, one of the table that holds most of them."""
+    codes = [(code, name) for code, name in config.names_of_codes.items() if name in names]
+    tables = Counter(code.partition("_")[0] for code, _ in codes)
+    return {name: code for code, name in sorted(codes, key=lambda each: tables[each[0].partition("_")[0]])}
 
-    def __init__(self, text: str, mentions: list[Mention], candidates: list[Candidate]) -> None:
-        self.text = text
-        self.mentions = mentions
-        self.candidates = candidates
+
+@dataclass(frozen=True)
+class _Reply:
+    """A reply's text with the names and code states in it.
+
+    closed: it is to begin with yes or no. asked: names in the question that it takes to be asked for.
+    """
+
+    text: str
+    mentions: list[Mention]
+    candidates: list[Candidate]
+    closed: bool
+    asked: list[str]
 
 
 class _Timings:
@@ -263,6 +368,11 @@ class _Timings:
     def seconds(self) -> dict[str, float]:
         """All phases, and "total"."""
         return {**self._phases, "total": time.perf_counter() - self._start}
+
+
+def _unhurried(tell: Progress) -> Progress:
+    """Progress of what comes after all seemed done: only a place to stop."""
+    return lambda phase, done: tell(phase, 1.0)
 
 
 def _silent(phase: str, done: float) -> None:

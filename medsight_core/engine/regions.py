@@ -1,7 +1,7 @@
-"""From code states to regions: which state stands for a name, whether the thing is there, and where.
+"""From code states to regions: which state stands for a name, and whether the thing is there on a plane.
 
-A code state is decoded on every plane by the perceiver's second pass (model-spec section 6); planes where the thing is
-not seen contribute nothing, and the rest is stacked in patient space. It knows nothing of words or of the answer.
+A code state is decoded by the perceiver's second pass (model-spec section 6), only where that is needed to know.
+How regions spread over the planes of a volume is `volumetric`'s. It knows nothing of words or of the answer.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from medsight_core.engine.detection import Detections
-from medsight_core.engine.views import VolumeView, plane_batches
+from medsight_core.engine.features import ViewFeatures
 from medsight_core.model.medsight import MedSightModel
 from medsight_core.model.perceiver import PerceiverOutput
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A name with its code, the key plane whose reply mentioned it, and the code's hidden state (H,)."""
+    """A name with its code, the plane (of the view) whose reply mentioned it, and the code's hidden state (H,)."""
 
     name: str
     code: str
@@ -31,11 +31,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Finding:
-    """A thing that was found. confidence: 0..1. mask: bool (I, J, K), never empty."""
+    """A thing that was found. confidence, presence: 0..1, as of `Region`. mask: bool (I, J, K), never empty."""
 
     name: str
     code: str
     confidence: float
+    presence: float
     mask: np.ndarray
 
 
@@ -65,71 +66,55 @@ def presence_of(
     return scores
 
 
+def detected(names: Sequence[str], detections: Detections | None) -> Tensor | None:
+    """How surely n names are there on P planes, (P, n), where the class head knows each of them; None otherwise."""
+    scores = [None if detections is None else detections.of_name(name) for name in names]
+    known = [score for score in scores if score is not None]
+    return torch.stack(known, dim=1) if len(known) == len(scores) else None
+
+
 def best_candidates(
     model: MedSightModel,
-    key_patches: Tensor,
-    candidates: Sequence[Sequence[Candidate]],
+    features: ViewFeatures,
+    candidates: Sequence[Candidate],
     detections: Detections | None = None,
+    tell: Callable[[], None] = lambda: None,
 ) -> list[Candidate]:
     """The candidates of one reply for each name: of the plane where the thing is most surely present.
 
     One code is one mask (model-spec 6.1), so a name that a reply gives several codes keeps them all.
-    key_patches: (B, h, w, D) of the key planes; candidates: those of each key plane's reply; detections: of them.
+    features, detections: of all planes. tell: called before each plane on which masks have to be decoded to know.
     """
-    best: dict[str, tuple[float, list[Candidate]]] = {}
-    for plane, spoken in enumerate(candidates):
-        if not spoken:
-            continue
-        states = torch.stack([candidate.state for candidate in spoken])[None]
-        output = model.decode(key_patches[plane : plane + 1], states)
-        own = detections and detections.on(slice(plane, plane + 1))
-        scores = presence_of(model, output, [candidate.name for candidate in spoken], own)[0].tolist()
-        for name in dict.fromkeys(candidate.name for candidate in spoken):
-            same = [(score, candidate) for score, candidate in zip(scores, spoken) if candidate.name == name]
-            score = max(score for score, _ in same)
-            if name not in best or score > best[name][0]:
-                best[name] = (score, [candidate for _, candidate in same])
-    return [candidate for _, same in best.values() for candidate in same]
+    spoken: dict[str, dict[int, list[Candidate]]] = {}
+    for candidate in candidates:
+        spoken.setdefault(candidate.name, {}).setdefault(candidate.plane, []).append(candidate)
+    unsure = [name for name, planes in spoken.items() if len(planes) > 1]
+    scores = _presence_on_planes(model, features, [c for c in candidates if c.name in unsure], detections, tell)
+    best = []
+    for name, planes in spoken.items():
+        plane = max(planes, key=lambda plane: scores[name, plane]) if len(planes) > 1 else next(iter(planes))
+        best += planes[plane]
+    return best
 
 
-def locate(
+def _presence_on_planes(
     model: MedSightModel,
-    patches: Tensor,
+    features: ViewFeatures,
     candidates: Sequence[Candidate],
-    view: VolumeView,
-    tell: Callable[[float], None],
-    detections: Detections | None = None,
-) -> list[Finding]:
-    """Decode the candidates on all planes; names that are seen nowhere are left out.
-
-    Several candidates of one name are one region, the union of their masks.
-    patches: (P, h, w, D) of the view's planes. detections: of these planes, for models that decide by them.
-    """
-    if not candidates:
-        return []
-    config = model.config
-    states = torch.stack([candidate.state for candidate in candidates])  # (n, H)
-    names = [candidate.name for candidate in candidates]
-    maps = np.zeros((len(candidates), len(patches), config.mask_size, config.mask_size), dtype=np.float32)
-    seen = np.zeros((len(candidates), len(patches)), dtype=np.float32)
-    for batch in plane_batches(len(patches), config.mask_size):
-        output = model.decode(patches[batch], states.expand(batch.stop - batch.start, -1, -1))
-        maps[:, batch] = output.masks.sigmoid().float().transpose(0, 1).cpu().numpy()
-        own = detections and detections.on(batch)
-        seen[:, batch] = presence_of(model, output, names, own).T.cpu().numpy()
-        tell(batch.stop / len(patches))
-    findings = []
-    maps[seen < config.presence_threshold] = 0.0
-    for name in dict.fromkeys(candidate.name for candidate in candidates):
-        rows = [row for row, candidate in enumerate(candidates) if candidate.name == name]
-        probability, score = maps[rows].max(axis=0), seen[rows].max(axis=0)
-        inside = probability > config.mask_threshold
-        if not inside.any():
-            continue
-        mask = view.outline(probability, config.vision_config.image_size, config.mask_threshold)
-        if not mask.any():
-            continue
-        per_plane = inside.sum(axis=(1, 2))
-        confidence = float(probability[inside].mean() * np.average(score, weights=per_plane))
-        findings.append(Finding(name, candidates[rows[0]].code, confidence, mask))
-    return findings
+    detections: Detections | None,
+    tell: Callable[[], None],
+) -> dict[tuple[str, int], float]:
+    """How surely each name is there on each plane that speaks of it."""
+    scores: dict[tuple[str, int], float] = {}
+    for plane in dict.fromkeys(candidate.plane for candidate in candidates):
+        own = [candidate for candidate in candidates if candidate.plane == plane]
+        names = [candidate.name for candidate in own]
+        here = detections and detections.on(slice(plane, plane + 1))
+        found = detected(names, here)
+        if found is None:
+            tell()
+            output = model.decode(features.patches([plane]), torch.stack([candidate.state for candidate in own])[None])
+            found = presence_of(model, output, names, here)
+        for name, score in zip(names, found[0].tolist()):
+            scores[name, plane] = max(score, scores.get((name, plane), 0.0))
+    return scores

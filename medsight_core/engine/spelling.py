@@ -7,200 +7,165 @@ does not know stay as they are, so that it can say that it does not see them. Pl
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from rapidfuzz.distance import OSA
+from medsight_core.engine.aliases import HEADS
+from medsight_core.engine.lexicon import Lexicon, Thing
+from medsight_core.engine.plurals import plural
+from medsight_core.engine.sides import side_after, side_before
+from medsight_core.engine.words import Words
+from medsight_core.terminology import NAMES, SIDES
 
-from medsight_core.engine.aliases import ALIASES, DESCRIPTIONS, LEFT, PROTECTED, RIGHT, SIDED
-from medsight_core.terminology import SIDES, split_side
-
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_SIDE_WORDS = {**dict.fromkeys(LEFT, "left"), **dict.fromkeys(RIGHT, "right")}
-_FULL = 4  # letters; a shorter word has too many neighbours
-_LONG = 7  # letters; from here on two slips are forgiven
-_AFTER = re.compile(
-    r"(?:\s*\(\s*|\s+(?:(?:on|at|of|in)\s+(?:the\s+|your\s+|his\s+|her\s+)?)?(?:patient'?s\s+)?)([\w.-]+)(?:[\s-]+(?:hand\s+)?side)?(\s*\))?",
-    re.IGNORECASE,
+_AND = re.compile(r"\s*(?:\b(?:and|or|plus|as well as)\b|[&+])\s*", re.IGNORECASE)
+_ASKS_SIDE = re.compile(r"\b(?:which|what) side\b|\bleft or (?:the )?right\b", re.IGNORECASE)
+_VERBS = {"is": "are", "was": "were", "does": "do", "has": "have"}
+_VERB_BEFORE = re.compile(
+    r"((?:^|[.?!:;,]|\bwhere\b|\bhow \w+\b)\s*\b)(is|was|does|has)(\s+(?:the\s+)?)$", re.IGNORECASE
 )
-_BEFORE = re.compile(r"([\w-]+)(\.?(?:\s+|-sided\s+|-hand\s+|\s*-\s*))(?:the\s+)?$", re.IGNORECASE)
-_BOTH_BEFORE = re.compile(
-    r"(?:\bboth(?:\s+the)?|\bbilateral|\bthe\s+two|\btwo|(?:the\s+)?(?:\bleft|\bl|\blt)\s*(?:and|&|\+|/)\s*(?:the\s+)?(?:right|r|rt)"
-    r"|(?:the\s+)?(?:\bright|\br|\brt)\s*(?:and|&|\+|/)\s*(?:the\s+)?(?:left|l|lt))\s+$",
-    re.IGNORECASE,
-)
-_BOTH_AFTER = re.compile(
-    r"\s*(?:\(\s*)?(?:on\s+)?(?:both\s+sides|bilaterally|bilateral|left\s+and\s+right|right\s+and\s+left|l\s*[+&/]\s*r|r\s*[+&/]\s*l)"
-    r"(?:\s*\))?",
-    re.IGNORECASE,
-)
-
-
-_GLUED = re.compile(r"\b(left|right)(?=[a-z]{4})", re.IGNORECASE)
+_VERB_AFTER = re.compile(r"(\s+)(is|was|does|has)\b", re.IGNORECASE)
+_DETERMINED = re.compile(r"\b(?:the|my|your|his|her|these|those)\s+$", re.IGNORECASE)
+_ARTICLE = re.compile(r"\ban?(?=\s+$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A phrase in a question: [start, end) of it, and the name without side that it means."""
+class _Reading:
+    """A thing in a question with the words for its side, [start, end), and what they say (`sides.Side`)."""
 
+    thing: Thing
     start: int
     end: int
-    base: str
-    plural: bool
-
-
-class _Lexicon:
-    """The words for some known names."""
-
-    def __init__(self, known: frozenset[str]) -> None:
-        self.known = known
-        bases = {split_side(name)[1] for name in known}
-        self.phrases: dict[tuple[str, ...], tuple[str, bool]] = {}
-        for base in bases:
-            for phrase in (base, *ALIASES.get(base, ())):
-                self._add(phrase, base)
-        for phrase, meant in DESCRIPTIONS.items():
-            base, plural = (meant, False) if meant in bases else (meant.removesuffix("s"), True)
-            if base in bases:
-                self.phrases[_words(phrase)] = base, plural
-        self.own = {word for base in bases for word in _words(base)}
-        self.longest = max(map(len, self.phrases), default=0)
-        self.vocabulary: dict[str, set[str]] = {}  # word -> what phrases with it mean
-        for words, (base, _) in self.phrases.items():
-            for word in words:
-                if len(word) >= _FULL:
-                    self.vocabulary.setdefault(word, set()).add(base)
-
-    def _add(self, phrase: str, base: str) -> None:
-        words = _words(phrase)
-        plural = phrase != base and (phrase.endswith("s") and phrase[:-1] in (base, *ALIASES.get(base, ())))
-        self.phrases.setdefault(words, (base, plural or phrase in _PLURALS))
-        if not phrase.endswith("s"):
-            self.phrases.setdefault(_words(f"{phrase}s"), (base, True))
-
-    @lru_cache(maxsize=4096)  # noqa: B019 - lexicons live as long as the process
-    def spelt(self, word: str) -> str:
-        """The word that was meant: itself, or the one known word that is a slip or two away."""
-        if (
-            word in self.vocabulary
-            or word in PROTECTED
-            or word in _SIDE_WORDS
-            or len(word) < _FULL
-            or not word.isalpha()
-        ):
-            return word
-        limit = 2 if len(word) >= _LONG else 1
-        near: dict[int, list[str]] = {}
-        for other in self.vocabulary:
-            # Slips seldom change the first letter, but "renal" and "adrenal" differ by it.
-            if other[0] != word[0] or (len(word) == _FULL and len(other) <= _FULL):
-                continue
-            distance = OSA.distance(word, other, score_cutoff=limit)
-            if distance <= limit:
-                near.setdefault(distance, []).append(other)
-        if not near:
-            return word
-        best = sorted(near[min(near)])
-        best = [other for other in best if other in self.own] or best  # a name's own words before synonyms
-        return best[0] if all(self.vocabulary[other] == self.vocabulary[best[0]] for other in best) else word
-
-    def find(self, question: str) -> Iterator[_Found]:
-        """Phrases in a question, the longest first at each place."""
-        places = [(match.start(), match.end()) for match in _WORD.finditer(question)]
-        words = [self.spelt(question[start:end].lower().replace("’", "'")) for start, end in places]
-        at = 0
-        while at < len(words):
-            for length in range(min(self.longest, len(words) - at), 0, -1):
-                meant = self.phrases.get(tuple(words[at : at + length]))
-                if meant:
-                    yield _Found(places[at][0], places[at + length - 1][1], *meant)
-                    at += length
-                    break
-            else:
-                at += 1
-
-
-_PLURALS = frozenset(
-    (
-        "thalami", "hippocampi", "amygdalae", "putamina", "pallida", "caudates", "renes", "pulmones", "globi pallidi",
-        "caudate nuclei", "nuclei caudati", "ventriculi laterales", "nuclei accumbentes",
-    )
-)  # fmt: skip
+    side: str
+    between: str = ""  # what stays in front of the name
+    behind: bool = False  # the words for the side stand behind the thing
+    modifies: bool = False  # the thing only says of what the next noun is
 
 
 def canonical_question(question: str, known: Collection[str]) -> str:
     """The question with canonical names for what it means of the ``known`` ones; all else stays as it is.
 
     known: canonical names, with sides where things have one. A paired thing without a side, or in the plural, becomes
-    both sides, in the plural only when both are known.
+    both sides, in the plural only when both are known; a side before "A and B" is that of both.
     """
     lexicon = _lexicon(frozenset(known))
-    question = _GLUED.sub(r"\1 ", _abbreviations(question, lexicon.known))
+    words = lexicon.read(question)
+    asks_side = bool(_ASKS_SIDE.search(question))
     pieces, done = [], 0
-    for found in lexicon.find(question):
-        start, end, name = _name(question, found, done, lexicon.known)
-        if start >= done:
-            pieces += [question[done:start], name]
+    for reading in _readings(words, lexicon.find(words), lexicon.known):
+        name = _name(reading, lexicon.known, asks_side)
+        if name:
+            head, name, end = _fit(question, done, reading, reading.between + name)
+            pieces += [head, name]
             done = end
     return "".join([*pieces, question[done:]])
 
 
-def _words(phrase: str) -> tuple[str, ...]:
-    return tuple(_WORD.findall(phrase.lower()))
-
-
 @lru_cache(maxsize=64)
-def _lexicon(known: frozenset[str]) -> _Lexicon:
-    return _Lexicon(known)
+def _lexicon(known: frozenset[str]) -> Lexicon:
+    return Lexicon(known)
 
 
-def _abbreviations(question: str, known: frozenset[str]) -> str:
-    def put(match: re.Match[str]) -> str:
-        name = SIDED.get(match[0].lower())
-        return name if name in known else match[0]
+def _readings(words: Words, things: list[Thing], known: frozenset[str]) -> list[_Reading]:
+    """Things with their sides, and with those that they share with a neighbour: "left lung and kidney"."""
+    paired = {thing.first: thing for thing in things if _paired(thing.meaning.base, known)}
 
-    return re.sub(r"\b[A-Za-z]{2}\b", put, question)
+    def is_next(at: int) -> bool:
+        return at in paired and words.beside(at) and not words.side(paired[at].stop)
 
-
-def _name(question: str, found: _Found, floor: int, known: frozenset[str]) -> tuple[int, int, str]:
-    """What stands in the place of a phrase and the words for its side: start, end, name."""
-    start, end, base = found.start, found.end, found.base
-    sides = [side for side in SIDES if f"{side} {base}" in known]
-    if not sides:
-        return start, end, base
-    both = " and ".join(f"{side} {base}" for side in sides)
-    head = question[floor:start]
-    if match := _BOTH_BEFORE.search(head):
-        return floor + match.start(), end, both
-    if match := _BOTH_AFTER.match(question, end):
-        return start, match.end(), both
-    side, begin = _side_before(head)
-    if side in sides:
-        return floor + begin, end, f"{side} {base}"
-    side, stop = _side_after(question, end)
-    if side in sides:
-        return start, stop, f"{side} {base}"
-    return start, end, base if base in known and not found.plural else both
+    readings: list[_Reading] = []
+    floor = 0
+    for thing in things:
+        readings.append(_read(words, thing, floor, thing.first in paired, is_next))
+        floor = bisect_right([end for _, end in words.spans], readings[-1].end)
+    _share(words.text, readings, [thing.first in paired for thing in things])
+    return readings
 
 
-def _side_before(head: str) -> tuple[str, int]:
-    """The side that the words before a phrase say, and where it begins in them."""
-    match = _BEFORE.search(head)
-    if match:
-        side = _SIDE_WORDS.get(match[1].lower()) or _SIDE_WORDS.get(match[1].lower().removesuffix("-sided"))
-        if side:
-            return side, match.start()
-    return "", 0
+def _share(text: str, readings: list[_Reading], paired: list[bool]) -> None:
+    """Give things that stand together the side that the first or the last of them has.
+
+    "And" joins them; a comma does only before an "and" that does, as "liver, left lung" is two things.
+    """
+
+    def free(at: int) -> bool:
+        reading = readings[at]
+        return paired[at] and not (reading.side or reading.modifies or reading.thing.meaning.plural)
+
+    def gives(at: int, behind: bool) -> bool:
+        reading = readings[at]
+        return reading.side in SIDES and reading.behind == behind and not reading.thing.meaning.side
+
+    between = [text[first.end : second.start] for first, second in zip(readings, readings[1:])]
+    joined = ["and" if _AND.fullmatch(gap) else gap.strip() for gap in between]
+    for at in range(len(joined)):
+        last = at + 1
+        while joined[last - 1] == "," and last < len(joined) and free(last + 1):
+            last += 1
+        if gives(at, behind=False) and free(at + 1) and joined[last - 1] == "and":
+            readings[at + 1] = replace(readings[at + 1], side=readings[at].side, behind=False)
+    shared = False
+    for at in reversed(range(len(joined))):
+        shared = gives(at + 1, behind=True) and free(at) and (joined[at] == "and" or (shared and joined[at] == ","))
+        if shared:
+            readings[at] = replace(readings[at], side=readings[at + 1].side, behind=True)
 
 
-def _side_after(question: str, end: int) -> tuple[str, int]:
-    """The side that the words behind a phrase say, and where they end."""
-    match = _AFTER.match(question, end)
-    if match:
-        word = match[1].rstrip(".").lower()
-        # A lone letter behind a name may begin anything; in brackets, or as the last word, it is a side.
-        if word in _SIDE_WORDS and (len(word) > 1 or match[2] or not question[match.end(1) :].strip(" .?!")):
-            stop = match.end() if match[2] or not match[0].lstrip().startswith("(") else match.end(1)
-            return _SIDE_WORDS[word], stop
-    return "", end
+def _read(words: Words, thing: Thing, floor: int, paired: bool, is_next: Callable[[int], bool]) -> _Reading:
+    start, end = words.spans[thing.first][0], words.spans[thing.stop - 1][1]
+    following = words[thing.stop] if words.beside(thing.stop) else ""
+    glued = following and words.gap(thing.stop) == "-" and not words.side(thing.stop)
+    modifies = following in HEADS or bool(glued)
+    if not paired or thing.meaning.side:
+        return _Reading(thing, start, end, thing.meaning.side, modifies=modifies)
+    before = side_before(words, thing.first, floor, thing.meaning.plural)
+    if before.said or modifies:
+        return _Reading(thing, before.place, end, before.said, before.between, modifies=modifies)
+    after = side_after(words, thing.stop, is_next)
+    return _Reading(thing, start, after.place, after.said, behind=True)
+
+
+def _name(reading: _Reading, known: frozenset[str], asks_side: bool) -> str:
+    """What stands in the place of a thing and the words for its side; "" where they stay."""
+    meaning, said = reading.thing.meaning, reading.side
+    base, several = meaning.base, meaning.plural
+    if reading.modifies and not meaning.own:
+        return ""
+    if not _paired(base, known):
+        return base
+    if said in SIDES:
+        return f"{said} {base}"
+    if not said:
+        one = asks_side or base in known
+        said = "open" if reading.modifies or (one and not several) else "and"
+        if not any(f"{side} {base}" in known for side in SIDES):
+            return base
+    if said == "open":
+        return plural(base) if several else base
+    names = [f"{side} {base}" for side in SIDES if f"{side} {base}" in known]
+    if not names:
+        return f"the {base}"
+    return ("neither " if said == "nor" else "") + f" {said} ".join(names)
+
+
+def _fit(question: str, done: int, reading: _Reading, name: str) -> tuple[str, str, int]:
+    """A name and the words around it that must agree with it: words before, name with words behind, and their end."""
+    head, end = question[done : reading.start], reading.end
+    head = _ARTICLE.sub(lambda match: match[0][0] + ("n" if name[0] in "aeiou" else ""), head)
+    if _DETERMINED.search(head):
+        name = name.removeprefix("the ")
+    if " and " in name and not reading.thing.meaning.plural:
+        head = _VERB_BEFORE.sub(lambda match: match[1] + _several(match[2]) + match[3], head)
+        if verb := _VERB_AFTER.match(question, end):
+            name, end = name + verb[1] + _several(verb[2]), verb.end()
+    return head, name, end
+
+
+def _several(verb: str) -> str:
+    several = _VERBS[verb.lower()]
+    return several.capitalize() if verb[0].isupper() else several
+
+
+def _paired(base: str, known: frozenset[str]) -> bool:
+    return any(f"{side} {base}" in names for side in SIDES for names in (known, NAMES))

@@ -5,6 +5,7 @@ It joins `imaging` (where a plane lies) to `model` (what a tensor looks like) an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,32 +22,28 @@ from medsight_core.imaging.plane import (
     VisibleBox,
     as_displayed,
     plane_for,
+    plane_range,
     plane_stack,
     sample,
     voxels_on_plane,
 )
 from medsight_core.imaging.volume import Volume
 from medsight_core.imaging.window import Window, window_for
+from medsight_core.model.config import MedSightConfig
 from medsight_core.model.processor import MedSightProcessor
-from medsight_core.protocol import PlaneRequest
+from medsight_core.protocol import PlaneRange, PlaneRequest
 
 VOLUME_ORIENTATION = "axial"
-# Where along a volume the language model looks, the most telling place first.
-KEY_FRACTIONS = (0.5, 0.35, 0.65, 0.2, 0.8)
 
 
 @dataclass(frozen=True)
 class VolumeView:
-    """A volume's planes in order, all of one shape, and the window that shows them.
-
-    key_planes: indices of the planes that the language model is asked about, the most important first.
-    """
+    """A volume's planes in order, all of one shape, and the window that shows them."""
 
     volume: Volume
     planes: tuple[Plane, ...]
     stack: PlaneStack | None
     window: Window
-    key_planes: tuple[int, ...]
 
     @classmethod
     def of_plane(
@@ -55,24 +52,32 @@ class VolumeView:
         """One plane. Raises InputError when the model was not trained on its orientation."""
         config = processor.config
         plane = as_displayed(plane_for(volume, request, config.square_planes, framed_body(volume, config.frame)))
-        orientation = nearest_orientation(plane)
-        if orientation not in config.orientations:
-            raise InputError(
-                f"This model was not trained on {orientation} planes: ask about an {' or '.join(config.orientations)} "
-                "plane, or about the whole volume."
-            )
-        return cls(volume, (plane,), None, choose_window(volume, window, config.ct_window), (0,))
+        _check_orientation(nearest_orientation(plane), config)
+        return cls(volume, (plane,), None, choose_window(volume, window, config.ct_window))
+
+    @classmethod
+    def of_range(
+        cls, volume: Volume, request: PlaneRange, processor: MedSightProcessor, window: str | None
+    ) -> VolumeView:
+        """Planes beside each other, no closer together than one mask cell is wide; what lies beyond them is not seen.
+
+        Raises InputError when the model was not trained on their orientation, or they are not in the volume.
+        """
+        config = processor.config
+        if request.first == request.last:
+            return cls.of_plane(volume, PlaneRequest(request.orientation, request.first), processor, window)
+        _check_orientation(request.orientation, config)
+        stack = plane_range(volume, request, config.square_planes, framed_body(volume, config.frame))
+        stack = stack.spread(max(1, len(stack) // _stride(stack, config)))
+        return cls(volume, stack.planes, stack, choose_window(volume, window, config.ct_window))
 
     @classmethod
     def of_volume(cls, volume: Volume, processor: MedSightProcessor, window: str | None) -> VolumeView:
-        """The whole volume as patient-aligned axial planes, no closer together than one mask cell is wide."""
+        """The whole volume as patient-aligned axial planes, about as far apart as one mask cell is wide."""
         config = processor.config
         stack = plane_stack(volume, VOLUME_ORIENTATION, config.square_planes, framed_body(volume, config.frame))
-        cell = min(stack.shape) * stack.first.spacing / config.mask_size
-        stack = stack.every(max(1, int(cell / stack.distance)))
-        last = len(stack) - 1
-        keys = tuple(dict.fromkeys(round(fraction * last) for fraction in KEY_FRACTIONS))
-        return cls(volume, stack.planes, stack, choose_window(volume, window, config.ct_window), keys)
+        stack = stack.every(_stride(stack, config))
+        return cls(volume, stack.planes, stack, choose_window(volume, window, config.ct_window))
 
     @property
     def box(self) -> dict[str, int]:
@@ -101,15 +106,34 @@ class VolumeView:
 
         side: the picture size that the maps belong to (vision_config.image_size).
         """
-        painted = VisibleBox.of(**self.box, side=side).paint(probability, fill=0.0)
+        box = VisibleBox.of(**self.box, side=side)
         if self.stack is None:
-            return voxels_on_plane(self.volume, self.planes[0], painted[0] > threshold)
-        return self.stack.to_voxels(painted, self.volume) > threshold
+            return voxels_on_plane(self.volume, self.planes[0], box.paint(probability, fill=0.0)[0] > threshold)
+        touched = np.flatnonzero((probability > threshold).any(axis=(1, 2)))
+        if not len(touched):
+            return np.zeros(self.volume.shape, bool)
+        # One plane more at each end, towards which the outline fades.
+        planes = slice(max(0, touched[0] - 1), min(len(self.stack), touched[-1] + 2))
+        painted = box.paint(probability[planes], fill=0.0)
+        return self.stack.part(planes).outline(painted, self.volume, threshold)
 
 
 def framed_body(volume: Volume, frame: str) -> tuple[np.ndarray, np.ndarray] | None:
     """The box that planes are framed by, None for the whole volume."""
     return body_box(volume) if frame == "body" else None
+
+
+def _check_orientation(orientation: str, config: MedSightConfig) -> None:
+    if orientation not in config.orientations:
+        raise InputError(
+            f"This model was not trained on {orientation} planes: ask about an {' or '.join(config.orientations)} "
+            "plane, or about the whole volume."
+        )
+
+
+def _stride(stack: PlaneStack, config: MedSightConfig) -> int:
+    """How many planes fit about into the width of one mask cell, at least one."""
+    return max(1, round(min(stack.shape) * stack.first.spacing / config.mask_size / stack.distance))
 
 
 def choose_window(volume: Volume, asked: str | None, ct_window: str) -> Window:
@@ -132,6 +156,6 @@ def plane_batches(count: int, mask_size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def stack_pixels(view: VolumeView, indices: range, processor: MedSightProcessor) -> Tensor:
+def stack_pixels(view: VolumeView, indices: Sequence[int], processor: MedSightProcessor) -> Tensor:
     """Normalised pixels (n, 3, S, S) of some planes."""
     return torch.stack([view.pixel_values(index, processor) for index in indices])

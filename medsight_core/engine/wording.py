@@ -27,6 +27,9 @@ _BETWEEN = re.compile(r"^(?:,|;| and|, and)? ?(?:the )?$")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _NOT_SEEN = re.compile(r"(?:^|[.!?]\s+|no,\s+)the ([^.!?\[\]]+?) (?:is|are) not (?:seen|visible)\b", re.IGNORECASE)
 _NUMBER = re.compile(r" \[\d+\]")
+_CODE = re.compile(r"\[M\d+_\d+\]")
+# What a reply may end with while it is written that the next token could change: blanks, part of a code or of a letter.
+_UNSETTLED = re.compile(r"\s*(?:\[(?:M(?:\d+(?:_\d*)?)?)?)?\ufffd*$")
 
 
 @dataclass(frozen=True)
@@ -84,25 +87,26 @@ def absent_names(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def compose(text: str, mentions: Sequence[Mention], numbers: Mapping[str, int], extra: Sequence[str] = ()) -> Wording:
+def compose(
+    text: str, mentions: Sequence[Mention], numbers: Mapping[str, int], extra: Sequence[str] = (), closed: bool = False
+) -> Wording:
     """The sentence that agrees with what was found.
 
     text, mentions: a reply and `find_mentions` of it.
     numbers: region number by name, for the things really found; every other mentioned name is said to be not seen.
-    extra: found names that the reply does not mention.
+    extra: found names that the reply does not mention. closed: the question is to be answered by yes or no.
     """
     builder = _Builder(numbers)
-    position = 0
-    for sentence in split_sentences(text):
-        begin = text.index(sentence, position)
-        position = begin + len(sentence)
-        builder.sentence(text, begin, position, [m for m in mentions if begin <= m.code_start < position])
+    for begin, end in sentence_spans(text):
+        builder.sentence(text, begin, end, [m for m in mentions if begin <= m.code_start < end])
     if extra:
         builder.enumerate("The ", extra, " is outlined.")
     stated = absent_names(builder.text)
     missing = [name for name in builder.dropped if name not in stated]
     if missing:
         builder.not_seen("The ", missing)
+    if closed:
+        builder.decide()
     absent = [name for name in dict.fromkeys([*builder.dropped, *stated]) if name not in builder.spans]
     return Wording(builder.text, builder.spans, tuple(absent))
 
@@ -112,15 +116,49 @@ def split_sentences(text: str) -> list[str]:
     return _SENTENCE.split(text.strip())
 
 
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Where the sentences of a text stand, [start, end) each."""
+    spans: list[tuple[int, int]] = []
+    for sentence in split_sentences(text):
+        begin = text.index(sentence, spans[-1][1] if spans else 0)
+        spans.append((begin, begin + len(sentence)))
+    return spans
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "liver, the spleen and the aorta": at least one name, without the first one's article."""
+    return ", the ".join(names[:-1]) + (" and the " if len(names) > 1 else "") + names[-1]
+
+
 def not_seen(names: Sequence[str]) -> str:
     """ "the liver and the spleen are not seen." """
-    joined = ", the ".join(names[:-1]) + (" and the " if len(names) > 1 else "") + names[-1]
-    return f"the {joined} {_verb(names)} not seen."
+    return f"the {listed(names)} {_verb(names)} not seen."
 
 
 def find_codes(text: str) -> list[CodeSpan]:
     """Region codes written in a text."""
-    return [CodeSpan(match.group()[1:-1], *match.span()) for match in re.finditer(r"\[M\d+_\d+\]", text)]
+    return [CodeSpan(match.group()[1:-1], *match.span()) for match in _CODE.finditer(text)]
+
+
+def readable(text: str, names_of_codes: Mapping[str, str]) -> str:
+    """A reply as far as it is written, for a person who watches: no code, nor part of one.
+
+    A code gives way to its name where that is known and does not stand before it already, else to nothing. As a reply
+    grows, this grows only at its end.
+    """
+    shown, position = "", 0
+    for code in _CODE.finditer(text):
+        shown += text[position : code.start()].rstrip()
+        name = names_of_codes.get(code.group()[1:-1], "")
+        if not shown.lower().endswith(name.lower()):
+            shown += f" {name}" if shown else name
+        position = code.end()
+    return shown + _UNSETTLED.sub("", text[position:], count=1)
+
+
+def with_verb(tail: str, names: Sequence[str]) -> str:
+    """What follows a list of names (" are outlined."), with the verb that fits them."""
+    return re.sub(r"^ (?:is|are)\b", f" {_verb(names)}", tail)
 
 
 def is_plural(name: str) -> bool:
@@ -128,9 +166,20 @@ def is_plural(name: str) -> bool:
     return name.endswith("s") and not name.endswith(("us", "is", "as", "ss", "ns"))
 
 
-def plain_history(history: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Earlier turns without the region numbers that were written for the user."""
-    return [(question, _NUMBER.sub("", answer)) for question, answer in history]
+def with_codes(answer: str, codes: Mapping[str, str]) -> str:
+    """An earlier answer as the model wrote it: without the numbers for the user, with a code behind what it outlines.
+
+    codes: of each name; names without one stay alone.
+    """
+    if not codes:
+        return _NUMBER.sub("", answer)
+    longest_first = sorted(codes, key=len, reverse=True)
+    names = re.compile(rf"\b({'|'.join(map(re.escape, longest_first))})\b", re.IGNORECASE)
+    sentences = split_sentences(_NUMBER.sub("", answer))
+    return " ".join(
+        sentence if _DENIAL.search(sentence) else names.sub(lambda m: f"{m[1]} [{codes[m[1].lower()]}]", sentence)
+        for sentence in sentences
+    )
 
 
 class _Builder:
@@ -144,13 +193,15 @@ class _Builder:
 
     def sentence(self, text: str, begin: int, end: int, mentions: list[Mention]) -> None:
         denied = [] if mentions else absent_names(text[begin:end])
-        if any(name in self.numbers for name in denied):  # another plane showed it
-            if rest := [name for name in denied if name not in self.numbers]:
+        said = {*self.numbers, *absent_names(self.text)}  # another plane showed it, or it was called not seen before
+        if any(name in said for name in denied):
+            if rest := [name for name in denied if name not in said]:
                 self.not_seen("The ", rest)
             return
         lost = [m.name for m in mentions if m.name not in self.numbers]
         self.dropped += [name for name in lost if name not in self.dropped]
-        if not lost and not (mentions and _DENIAL.search(text[mentions[-1].code_end : end])):
+        repeated = len({m.name for m in mentions}) < len(mentions)  # a small model may lose its place in a long list
+        if not lost and not repeated and not (mentions and _DENIAL.search(text[mentions[-1].code_end : end])):
             self._start()
             self._substitute(text, begin, end, mentions)
             return
@@ -175,11 +226,18 @@ class _Builder:
             if index:
                 self.text += " and the " if index == len(names) - 1 else ", the "
             self._name(name if lead or index else name.capitalize(), name)
-        self.text += re.sub(r"^ (?:is|are)\b", f" {_verb(names)}", tail)
+        self.text += with_verb(tail, names)
 
     def not_seen(self, lead: str, names: Sequence[str]) -> None:
         self._start()
         self.text += lead + not_seen(names).removeprefix("the ")
+
+    def decide(self) -> None:
+        """Begin with yes or no, where the text begins with what is there or not."""
+        if self.text.startswith("The "):
+            lead = "Yes, " if self.spans else "No, "
+            self.text = lead + "t" + self.text[1:]
+            self.spans = {name: (start + len(lead), end + len(lead)) for name, (start, end) in self.spans.items()}
 
     def _substitute(self, text: str, begin: int, end: int, mentions: list[Mention]) -> None:
         position = begin

@@ -2,7 +2,18 @@
 
 import pytest
 
-from medsight_core.engine.asked import asked_names, ground, missing_names
+from medsight_core import terminology
+from medsight_core.engine.asked import (
+    asked_names,
+    ground,
+    is_closed,
+    meant_names,
+    missing_names,
+    overlooked,
+    sideless,
+    without_unasked,
+)
+from medsight_core.engine.wording import find_codes, find_mentions
 
 NAMES = ("liver", "spleen", "nodule", "kidney", "left kidney", "right lung")
 
@@ -20,13 +31,64 @@ def test_a_side_that_was_found_answers_for_its_kind():
     assert missing_names(["kidney", "liver"], {"left kidney"}) == ["liver"]
 
 
+def test_a_name_is_asked_for_without_its_side_where_only_that_is_known():
+    assert sideless(["left lung", "right lung", "liver", "left eye"], ["lung", "liver"]) == ["lung"]
+    assert sideless(["left lung"], ["left lung", "lung"]) == []
+
+
+def test_what_is_seen_and_asked_for_and_not_spoken_of_is_overlooked():
+    asked = ["liver", "spleen", "kidney", "nodule"]
+    assert overlooked(asked, {"liver", "left kidney"}, {"liver", "spleen", "kidney"}) == ["spleen"]
+
+
+@pytest.mark.parametrize(
+    ("question", "reply", "closed"),
+    [
+        ("Liver?", "Yes, the liver [M0_16] is outlined.", True),
+        ("Liver?", "no.", True),
+        ("Liver?", "The liver is not seen.", False),
+        ("nodule?", "Nodule", False),
+        ("Is there a liver?", "The liver is not seen.", True),
+        ("can you see the liver", "", True),
+        ("Is the liver enlarged?", "The liver [M0_16] is outlined.", False),
+    ],
+)
+def test_what_is_answered_by_yes_or_no_is_known(question, reply, closed):
+    assert is_closed(question, reply) == closed
+
+
+@pytest.mark.parametrize(
+    ("question", "spoken", "meant"),
+    [
+        ("Is there a nodule in the right lung?", ["nodule"], ["nodule"]),
+        ("Is there a nodule in the right lung?", [], ["nodule", "right lung"]),
+        ("Is there a nodule in the right lung?", ["nodule", "right lung"], ["nodule", "right lung"]),
+        ("Outline the organ below the left lung.", ["spleen"], []),
+        ("What lies between the left kidney and right kidney?", ["aorta"], []),
+        ("Draw the outline of the liver.", ["liver"], ["liver"]),
+        ("Draw a line around the liver and the spleen.", ["liver"], ["liver", "spleen"]),
+        ("I have cramps under my right ribs after meals: the pouch?", ["gallbladder"], []),
+        ("Where is the fluid around the left lung?", ["pleural effusion"], []),
+        ("Outline the liver, in green.", ["ribs"], ["liver"]),
+    ],
+)
+def test_names_that_only_say_where_are_not_asked_for(question, spoken, meant):
+    assert meant_names(question, asked_names(question, terminology.NAMES), spoken) == meant
+
+
 @pytest.mark.parametrize(
     ("text", "question", "sentence"),
     [
+        ("The panceras is not seen.", "Outline the pancreas.", "The pancreas is not seen."),
+        ("The inferior vena cava is not seen.", "mark the inferior vena  cva", "The inferior vena  cva is not seen."),
         ("No, the kidney is not seen.", "Is there a liver?", "No, the liver is not seen."),
         ("The left ovary is not seen.", "Outline the liver.", "The liver is not seen."),
         ("The liver is not seen.", "Outline the liver.", "The liver is not seen."),
-        ("The ankle is not seen.", "Outline the zorblax.", "What you asked for is not seen."),
+        ("The ankle is not seen.", "Outline the zorblax.", "The zorblax is not seen."),
+        ("Yes, the liver is not seen.", "Liver?", "No, the liver is not seen."),
+        ("The spleen [M0_7] is outlined. The gluteus is not seen.", "What swells?", "The spleen [M0_7] is outlined."),
+        ("The ankle is not seen.", "Show it to me.", "What you asked for is not seen."),
+        ("The frontal sinus is not seen.", "Frontal sinuses?", "The frontal sinuses are not seen."),
         ("The zorblax is not seen.", "Outline the zorblax.", "The zorblax is not seen."),
         ("The ribs are not seen.", "Outline the costae.", "The ribs are not seen."),
         (
@@ -39,3 +101,23 @@ def test_a_side_that_was_found_answers_for_its_kind():
 def test_only_what_was_asked_for_is_called_not_seen(text, question, sentence):
     missing = missing_names(asked_names(question, NAMES), {"right lung"})
     assert ground(text, question, trusted={"ribs"}, missing=missing) == sentence
+
+
+@pytest.mark.parametrize(
+    ("asked", "left", "kept"),
+    [
+        (["liver"], "The liver is not seen.", []),
+        (["lung"], "Yes, the right lung [M5_0] is outlined. The liver is not seen.", [0]),
+        (
+            ["ribs", "lung"],
+            "Yes, the right lung [M5_0] and the ribs [M5_2] are outlined. The liver is not seen.",
+            [0, 1],
+        ),
+        (["nodule", "spleen"], "The liver is not seen. The spleen [M0_7] is outlined.", [2]),
+        ([], None, [0, 1, 2]),
+    ],
+)
+def test_sentences_that_outline_only_other_things_go(asked, left, kept):
+    reply = "Yes, the right lung [M5_0] and the ribs [M5_2] are outlined. The liver is not seen. The spleen [M0_7] is outlined."  # noqa: E501
+    mentions = find_mentions(reply, find_codes(reply), {"M5_0": "right lung", "M5_2": "ribs", "M0_7": "spleen"})
+    assert without_unasked(reply, mentions, asked) == (left or reply, kept)

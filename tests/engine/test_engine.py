@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from tiny_model import save_tiny_model
 
 from medsight_core.answer import NOTICE, Answer
 from medsight_core.engine.engine import Engine
-from medsight_core.errors import InputError, ModelError, TooLargeError
+from medsight_core.engine.wording import readable
+from medsight_core.errors import CancelledError, InputError, ModelError, TooLargeError
 from medsight_core.imaging.volume import Volume
-from medsight_core.protocol import PlaneRequest
+from medsight_core.protocol import PlaneRange, PlaneRequest
 
 
 @pytest.fixture(scope="module")
@@ -61,22 +63,94 @@ def test_a_question_about_a_plane_stays_on_that_plane(engine, volume):
         assert region.slices == (5, 5)
 
 
-def test_answers_are_repeatable_and_cached_features_change_nothing(tiny_model_dir, volume):
+@pytest.mark.parametrize(
+    ("orientation", "axis", "last"), [("sagittal", 0, 9), ("coronal", 1, 4), ("axial", 2, 3), ("axial", 2, 7)]
+)
+def test_a_question_about_a_range_stays_within_it(engine, volume, orientation, axis, last):
+    told = []
+    answer = engine.ask(
+        volume, "Outline the right lung.", "range", PlaneRange(orientation, 3, last), progress=lambda *a: told.append(a)
+    )
+    assert answer.scope == "range"
+    assert answer.regions
+    check_form(answer, volume)
+    for region in answer.regions:
+        touched = np.flatnonzero(region.mask.any(axis=tuple({0, 1, 2} - {axis})))
+        assert 3 <= touched[0] <= touched[-1] <= last
+    assert [phase for phase in dict(told)] == ["encode", "generate", "decode"]
+
+
+def test_a_range_of_all_axial_planes_is_the_whole_volume(engine, volume):
+    """At one plane a slice, as here."""
+    whole = engine.ask(volume, "Outline the right lung.")
+    ranged = engine.ask(volume, "Outline the right lung.", "range", PlaneRange("axial", 0, volume.shape[2] - 1))
+    assert replace(ranged, scope="volume") == whole
+    for one, other in zip(whole.regions, ranged.regions, strict=True):
+        assert np.array_equal(one.mask, other.mask)
+
+
+def test_answers_are_repeatable_and_cached_features_change_nothing(tiny_model_dir, volume, monkeypatch):
     engine = Engine.load(tiny_model_dir)
+    see, seen = engine.model.see, []
+    monkeypatch.setattr(engine.model, "see", lambda pixels: seen.append(len(pixels)) or see(pixels))
     first, second = (engine.ask(volume, "Outline the right lung.") for _ in range(2))
     assert first == second
     for a, b in zip(first.regions, second.regions):
         assert np.array_equal(a.mask, b.mask)
-    assert second.timings["encode"] < first.timings["encode"]
+    assert sum(seen) == volume.voxels.shape[2], "each plane is looked at once"
+
+
+def with_noise(seed: int) -> Volume:
+    voxels = np.random.default_rng(seed).integers(-1000, 400, (20, 24, 18)).astype(np.int16)
+    return Volume(voxels, np.diag([2.0, 2.0, 3.0, 1.0]), "CT")
+
+
+def mixes_images_up(folder) -> bool:
+    """Whether an image asked about after another gets another answer than alone, from any cache."""
+    engine, where = Engine.load(folder), {"scope": "plane", "plane": PlaneRequest("axial", 9)}
+    for seed in (1, 2):
+        for place in ({}, where):
+            alone = Engine.load(folder).ask(with_noise(seed), "Outline the right lung.", **place)
+            if not same(engine.ask(with_noise(seed), "Outline the right lung.", **place), alone):
+                return True
+    return False
+
+
+def test_an_image_is_never_answered_about_from_another_images_entries(tiny_model_dir, monkeypatch):
+    assert not mixes_images_up(tiny_model_dir)
+    monkeypatch.setattr(Volume, "fingerprint", lambda self: "the same for all")
+    assert mixes_images_up(tiny_model_dir), "this test would not notice a cache without pixels in its keys"
+
+
+def test_a_plane_of_a_volume_that_was_asked_about_is_known(tiny_model_dir, volume):
+    engine = Engine.load(tiny_model_dir)
+    engine.ask(volume, "Outline the right lung.")
+    told = []
+    plane = {"scope": "plane", "plane": PlaneRequest("axial", 5)}
+    answer = engine.ask(volume, "Outline the right lung.", **plane, progress=lambda *now: told.append(now))
+    assert [now for now in told if now[0] == "encode"] == [("encode", 0.0)], "nothing is looked at again"
+    assert same(answer, Engine.load(tiny_model_dir).ask(volume, "Outline the right lung.", **plane))
+
+
+def test_a_follow_up_does_not_read_the_image_again(tiny_model_dir, volume, monkeypatch):
+    engine = Engine.load(tiny_model_dir)
+    engine.ask(volume, "Outline the right lung.")
+    monkeypatch.setattr(engine.model, "read", None)
+    again = engine.ask(volume, "Is there a left lung?", history=[("Outline the right lung.", "It is outlined.")])
+    alone = Engine.load(tiny_model_dir)
+    assert same(
+        again, alone.ask(volume, "Is there a left lung?", history=[("Outline the right lung.", "It is outlined.")])
+    )
 
 
 def test_two_images_never_share_features(engine, volume):
     voxels = volume.voxels.copy()
     voxels[3, 3, 9] += 1
     engine.ask(volume, "Outline the right lung.")
-    before = len(engine.cache._entries)
+    before = len(engine.cache), len(engine.memories)
     engine.ask(Volume(voxels, volume.affine, "CT"), "Outline the right lung.")
-    assert len(engine.cache._entries) == before + 1
+    assert len(engine.cache) == before[0] + volume.shape[2]
+    assert len(engine.memories) == before[1] + 5
 
 
 def test_progress_is_told_by_phase(engine, volume):
@@ -86,10 +160,92 @@ def test_progress_is_told_by_phase(engine, volume):
     assert all(0 <= done <= 1 for _, done in told)
 
 
+def same(first: Answer, second: Answer) -> bool:
+    """Bit by bit, masks included."""
+    masks = all(np.array_equal(a.mask, b.mask) for a, b in zip(first.regions, second.regions))
+    return masks and first == second
+
+
+def test_watching_a_question_changes_no_bit_of_the_answer(tiny_model_dir, volume):
+    for where in ({}, {"scope": "plane", "plane": PlaneRequest("axial", 5)}):
+        alone = Engine.load(tiny_model_dir).ask(volume, "Outline the right lung.", **where)
+        said = []
+        watched = Engine.load(tiny_model_dir).ask(
+            volume, "Outline the right lung.", **where, progress=lambda *_: None, say=said.append
+        )
+        assert alone.regions
+        assert same(alone, watched)
+        assert said
+
+
+def test_the_words_come_one_after_another_as_the_first_plane_is_told(tiny_model_dir, volume, monkeypatch):
+    engine = Engine.load(tiny_model_dir)
+    names = {f"M{modality}_{code}": f"thing {modality} {code}" for modality in range(18) for code in range(32)}
+    engine.config.names_of_codes = names  # a random model says codes more than words
+    generate, told, said = engine.model.generate, [], []
+    monkeypatch.setattr(engine.model, "generate", lambda *a, **kw: told.extend(generate(*a, **kw)) or told)
+    engine.ask(volume, "Outline the right lung.", say=said.append)
+    text = engine.processor.text_and_codes(told[0].ids)[0]
+    assert "".join(said) == readable(text, engine.config.names_of_codes)
+    assert len(said) > 4
+    assert all("thing" in piece for piece in said[1:])
+
+
+class StopAt:
+    """Progress that cancels when a phase is told for the n-th time, and counts what is told after that."""
+
+    def __init__(self, phase: str, times: int = 1) -> None:
+        self.phase, self.times, self.after = phase, times, 0
+
+    def __call__(self, phase: str, done: float) -> None:
+        self.after += self.times == 0
+        if phase == self.phase:
+            self.times -= 1
+            if self.times == 0:
+                raise CancelledError("Enough.")
+
+
+@pytest.mark.parametrize(
+    ("phase", "times"),
+    [("encode", 1), ("encode", 2), ("generate", 1), ("generate", 3), ("decode", 1), ("decode", 2), ("decode", 9)],
+)
+def test_a_cancelled_question_stops_there_and_spoils_nothing(tiny_model_dir, volume, phase, times, monkeypatch):
+    halves = lambda n, _: [slice(0, n // 2), slice(n // 2, n)]  # noqa: E731
+    for module in ("features", "volumetric"):
+        monkeypatch.setattr(f"medsight_core.engine.{module}.plane_batches", halves)
+    engine = Engine.load(tiny_model_dir)
+    stop = StopAt(phase, times)
+    with pytest.raises(CancelledError, match=r"^Enough\.$"):
+        engine.ask(volume, "Outline the right lung.", progress=stop)
+    assert stop.after == 0
+    planes = volume.shape[2]
+    assert len(engine.cache) == (planes if phase != "encode" else 0), "what was looked at is kept"
+    assert same(
+        engine.ask(volume, "Outline the right lung."),
+        Engine.load(tiny_model_dir).ask(volume, "Outline the right lung."),
+    )
+
+
+def test_what_listens_to_the_words_may_stop_them(engine, volume):
+    heard = []
+
+    def enough(piece: str) -> None:
+        heard.append(piece)
+        raise CancelledError("Enough.")
+
+    with pytest.raises(CancelledError):
+        engine.ask(volume, "Outline the right lung.", say=enough)
+    assert len(heard) == 1
+
+
 def test_an_orientation_the_model_never_saw_is_refused(tmp_path, volume):
     engine = Engine.load(save_tiny_model(tmp_path, orientations=("axial", "coronal")))
     with pytest.raises(InputError, match="not trained on sagittal planes: ask about an axial or coronal plane"):
         engine.ask(volume, "Outline it.", scope="plane", plane=PlaneRequest("sagittal", 5))
+    with pytest.raises(InputError, match="not trained on sagittal planes: ask about an axial or coronal plane"):
+        engine.ask(volume, "Outline it.", scope="range", plane=PlaneRange("sagittal", 5, 6))
+    with pytest.raises(InputError, match="There is no axial slice 99 in this volume: use 0 to "):
+        engine.ask(volume, "Outline it.", scope="range", plane=PlaneRange("axial", 5, 99))
 
 
 @pytest.mark.parametrize(
@@ -207,9 +363,15 @@ def test_pickled_weights_are_never_read(tiny_model_dir, tmp_path):
 def test_the_description_needs_no_weights(engine):
     offered = engine.describe()
     assert offered["model"] == {"id": "medsight", "version": "tiny", "licence": "Apache-2.0"}
-    assert offered["scopes"] == ["plane", "volume"]
+    assert offered["scopes"] == ["plane", "range", "volume"]
     assert offered["names"]["CT"] == ["right lung", "left lung"]
     assert "Outline the right lung and the left lung." in offered["suggestions"]["CT"]
+
+
+def test_a_thing_is_suggested_with_its_side_or_with_none(tmp_path):
+    names = ["right lung", "lung", "left lung", "heart"]
+    offered = Engine.load(save_tiny_model(tmp_path, modality_names={"CT": names})).describe()
+    assert offered["suggestions"]["CT"][:2] == ["Outline the right lung and the left lung.", "Is there a heart?"]
 
 
 @pytest.fixture
@@ -242,6 +404,30 @@ def test_nothing_is_outlined_that_is_not_detected(detecting, volume):
     assert not detecting(1.1).ask(volume, "Outline the right lung.").regions
 
 
+def test_the_question_may_say_how_sure_is_sure(detecting, volume):
+    engine = detecting(0.5)
+    found = {}
+    for threshold in (0.0, 0.7, 1.0):
+        answer = engine.ask(volume, "Outline the right lung.", threshold=threshold)
+        assert all(region.presence >= threshold for region in answer.regions)
+        found[threshold] = answer.regions
+    assert found[0.0]
+    assert not found[1.0]
+    assert answer.absent
+    assert engine.config.presence_threshold == 0.5
+
+
+def test_planes_decoded_in_many_batches_are_those_of_one(detecting, volume, monkeypatch):
+    engine = detecting(0.0)
+    whole = engine.ask(volume, "Outline the right lung.")
+    pairs = lambda n, _: [slice(start, min(start + 2, n)) for start in range(0, n, 2)]  # noqa: E731
+    monkeypatch.setattr("medsight_core.engine.volumetric.plane_batches", pairs)
+    again = engine.ask(volume, "Outline the right lung.")
+    assert len(whole.regions) == len(again.regions) > 0
+    for one, same_one in zip(whole.regions, again.regions):
+        assert np.mean(one.mask != same_one.mask) < 1e-3
+
+
 def test_the_language_model_is_told_what_was_detected(detecting, volume, monkeypatch):
     told = []
     for threshold in (0.0, 1.1):
@@ -255,3 +441,41 @@ def test_the_language_model_is_told_what_was_detected(detecting, volume, monkeyp
         "Seen on this axial CT: right lung, left lung, left thalamus.\n",
         "Seen on this axial CT: nothing known.\n",
     ]
+
+
+@pytest.mark.parametrize(("threshold", "again"), [(0.0, ["right lung", "left lung"]), (1.1, [])])
+def test_what_is_detected_and_left_out_of_the_reply_is_asked_for_again(tmp_path, volume, monkeypatch, threshold, again):
+    folder = save_tiny_model(
+        tmp_path, class_names=("", "right lung", "left lung", "left thalamus"), presence="detected",
+        show_detections=True, correct_words=True, presence_threshold=threshold, names_of_codes={},
+    )  # fmt: skip
+    engine = Engine.load(folder)
+    ids_of, read = engine.processor.prompt_ids, []
+    monkeypatch.setattr(engine.processor, "prompt_ids", lambda *args, **kw: read.append(args) or ids_of(*args, **kw))
+    question = "Outline the right lung and the left lung."
+    engine.ask(volume, question, history=[("Hello.", "Hello.")])
+    assert read == [(question, [("Hello.", "Hello.")]), *((f"Outline the {name}.", []) for name in again)]
+
+
+def test_that_sides_cannot_be_told_is_told(tmp_path, volume):
+    folder = save_tiny_model(
+        tmp_path, class_names=("", "right lung", "left lung", "lung"), presence="detected", correct_words=True,
+        presence_threshold=1.1, modality_names={"CT": ["right lung", "left lung", "lung"]},
+    )  # fmt: skip
+    engine = Engine.load(folder)
+    told = " Sides cannot be told on a sagittal plane: ask for the lung, or on another plane."
+    assert engine.ask(volume, "Outline the left lung.", "plane", PlaneRequest("sagittal", 5)).text.endswith(told)
+    for question, orientation in (("Outline the left lung.", "axial"), ("Outline the lung.", "sagittal")):
+        assert told not in engine.ask(volume, question, "plane", PlaneRequest(orientation, 5)).text
+
+
+@pytest.mark.parametrize("corrects", [True, False])
+def test_questions_of_the_whole_conversation_are_corrected_where_the_model_says_so(
+    tmp_path, volume, monkeypatch, corrects
+):
+    engine = Engine.load(save_tiny_model(tmp_path, correct_words=corrects))
+    ids_of, read = engine.processor.prompt_ids, []
+    monkeypatch.setattr(engine.processor, "prompt_ids", lambda *args, **kw: read.append(args) or ids_of(*args, **kw))
+    engine.ask(volume, "And the rihgt lung?", history=[("Outline the lft pulmo.", "The lung is outlined.")])
+    asked, earlier = ("right lung", "left lung") if corrects else ("rihgt lung", "lft pulmo")
+    assert read == [(f"And the {asked}?", [(f"Outline the {earlier}.", "The lung is outlined.")])]

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from medsight_core.answer import CodeSpan
-from medsight_core.engine.wording import absent_names, compose, find_mentions, is_plural, plain_history
+from medsight_core.engine.wording import absent_names, compose, find_mentions, is_plural, readable, with_codes
 
 KNOWN = {"M5_0": "right lung", "M5_1": "left lung", "M5_2": "ribs"}
 
@@ -55,6 +55,18 @@ def test_names_are_the_words_that_a_code_stands_for(text, names):
             ("liver",),
         ),
         ("No, the liver is not seen.", [], "No, the liver is not seen.", ("liver",)),
+        (
+            "Yes, the ribs [M5_2] are outlined. The ribs and the liver are not seen.",
+            [],
+            "No, the ribs are not seen. The liver is not seen.",
+            ("ribs", "liver"),
+        ),
+        (
+            "The ribs [M5_2], the ribs [M5_2] and the ribs [M5_2] are outlined.",
+            ["ribs"],
+            "The ribs [1] are outlined.",
+            (),
+        ),
         ("The liver is segmented as [M0_16].", ["liver"], "The liver is segmented as [1].", ()),
         (
             "This is an axial chest CT. The ribs [M5_2] are outlined.",
@@ -104,6 +116,24 @@ def test_what_another_plane_showed_is_not_called_absent():
     assert wording.absent == ("spleen",)
 
 
+@pytest.mark.parametrize(
+    ("text", "numbers", "extra", "said"),
+    [
+        ("", {"ribs": 1}, ["ribs"], "Yes, the ribs [1] are outlined."),
+        ("The ribs [M5_2] are outlined.", {"ribs": 1}, [], "Yes, the ribs [1] are outlined."),
+        ("The ribs [M5_2] are outlined.", {}, [], "No, the ribs are not seen."),
+        ("The ribs are not seen.", {}, [], "No, the ribs are not seen."),
+        ("Yes, the ribs [M5_2] are outlined.", {"ribs": 1}, [], "Yes, the ribs [1] are outlined."),
+        ("Fine.", {}, [], "Fine."),
+    ],
+)
+def test_a_closed_question_is_answered_by_yes_or_no(text, numbers, extra, said):
+    wording = compose(text, find_mentions(text, codes(text), KNOWN), numbers, extra, closed=True)
+    assert wording.text == said
+    for name, (start, end) in wording.spans.items():
+        assert wording.text[start:end] == name
+
+
 def test_a_name_said_twice_keeps_its_number_and_first_place():
     text = "The ribs [M5_2] are outlined. The ribs [M5_2] are intact."
     wording = compose(text, find_mentions(text, codes(text), KNOWN), {"ribs": 1})
@@ -127,7 +157,41 @@ def test_singular_names(name):
     assert not is_plural(name)
 
 
-def test_history_loses_the_numbers_written_for_people():
-    assert plain_history([("Where?", "The ribs [1] and the lung [12] are outlined.")]) == [
-        ("Where?", "The ribs and the lung are outlined.")
-    ]
+@pytest.mark.parametrize(
+    ("answer", "codes", "written"),
+    [
+        ("The ribs [1] and the lung [12] are outlined.", {}, "The ribs and the lung are outlined."),
+        (
+            "Yes, the left kidney [1] and the cyst are outlined. The kidney cyst is not seen.",
+            {"left kidney": "M0_3", "kidney": "M0_9", "kidney cyst": "M0_4"},
+            "Yes, the left kidney [M0_3] and the cyst are outlined. The kidney cyst is not seen.",
+        ),
+    ],
+)
+def test_earlier_answers_are_told_as_the_model_wrote_them(answer, codes, written):
+    assert with_codes(answer, codes) == written
+
+
+@pytest.mark.parametrize(
+    ("reply", "shown"),
+    [
+        ("The right lung [M5_0] and the ribs [M5_2] are outlined.", "The right lung and the ribs are outlined."),
+        ("The Right Lung[M5_0].", "The Right Lung."),
+        ("[M5_0]", "right lung"),
+        ("It is here: [M5_0] [M5_1].", "It is here: right lung left lung."),
+        ("A cyst [M0_3] is outlined.", "A cyst is outlined."),  # of a code without a known name
+        ("See [1] and [M5_0x].", "See [1] and [M5_0x]."),  # no codes
+        ("Zu groß [M5_2]", "Zu groß ribs"),
+    ],
+)
+def test_what_can_be_read_while_a_reply_is_written(reply, shown):
+    seen = [readable(reply[:end], KNOWN) for end in range(len(reply) + 1)]
+    assert seen[-1] == shown
+    for earlier, later in zip(seen, seen[1:]):
+        assert later.startswith(earlier), "what was shown stays"
+    assert not any("[M5_0]" in text or text.endswith(("[", "[M", " ")) for text in seen)
+
+
+def test_half_a_letter_is_not_shown():
+    assert readable("gro\ufffd", KNOWN) == "gro"
+    assert readable("the liver [M0_\ufffd", KNOWN) == "the liver"

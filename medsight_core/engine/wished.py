@@ -1,0 +1,43 @@
+"""What a question asks for, in its own words, when nobody knows the thing: "mark the windpipe, please" -> "windpipe".
+
+A small model may fail to repeat a word that it never met. What is left of a question without its ordinary words is that
+thing. Plain words: no model, no image.
+"""
+
+from __future__ import annotations
+
+import re
+
+from medsight_core.engine.aliases import word_set
+
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+# Words of any question about any thing.
+_ORDINARY = word_set("""
+    a about actually again all also am an and annotate any anything are area around as ask asked at back be been
+    before being big bit by can case check circle clear clearly colored colour coloured contour could ct
+    delineate describe did do does draw else enlarged evidence exactly find for from get give going good got had
+    has have he hello help her here hers hey hi highlight his how i if image imaging in indicate inflamed inside
+    intact interested into is it its just kind know label large let like little locate located look looking
+    looks lying make many map mark mask may me mean measure might more mri much my name need new next nice
+    normal not now number of off ok okay on one only or our out outline overlay paint part patent patient
+    patient's picture plane please pls point position present question quick quickly really region report
+    right-click save scan see seen segment segmentation segmented shall she should show shown side sign signs
+    size slice small so some somewhere still structure study take tell than thank thanks that the their them
+    then there these they thing this those to too trace try up us using view visible visualise volume want was
+    way we well were what what's where where's whether which who why will with within would yes you your
+""")
+
+
+def wished(question: str) -> str:
+    """The longest run of words in a question that are not ordinary ones, in small letters; "" for none."""
+    runs, last = [], None
+    for match in _WORD.finditer(question):
+        if match[0].lower().replace("’", "'") in _ORDINARY:
+            last = None
+        elif last is not None and question[last : match.start()].isspace():
+            runs[-1] = (runs[-1][0], match.end())
+            last = match.end()
+        else:
+            runs.append(match.span())
+            last = match.end()
+    return max((question[begin:end].lower() for begin, end in runs), key=len, default="")
