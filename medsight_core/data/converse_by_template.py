@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from typing import Iterator, Sequence
 
-from medsight_core.data import phrases
+from medsight_core.data import small_talk
 from medsight_core.data.coded import CodedImage
 from medsight_core.data.converse import conversation_id
 from medsight_core.data.dialogue import Dialogue
@@ -88,7 +88,7 @@ def _converse(
         targets += request.targets
     announced = rng.random() < _ANNOUNCED if scene.line else len(turns) > 1 or rng.random() < 0.25
     if turns and announced:
-        turns.insert(0, Turn(*rng.choice(phrases.OPENING)))
+        turns.insert(0, Turn(*rng.choice(small_talk.OPENING)))
     if turns and scene.line:
         turns[0] = Turn(scene.line + turns[0].question, turns[0].answer)
     return turns, targets

@@ -1,7 +1,8 @@
 """What structures are called: one canonical name each for answers, and the many ways people say it in questions.
 
 Data sets spell a thing differently ("right+kidney", "kidney_right", "tumor"); `canonical` settles on the names of
-`medsight_core.terminology`. A name that no table knows stays as it is. This module knows words only.
+`medsight_core.terminology`. A name that no table knows stays as it is. This module knows words only; the tables of them
+are in `medsight_core.engine.aliases`.
 """
 
 from __future__ import annotations
@@ -9,57 +10,12 @@ from __future__ import annotations
 import random
 import re
 
-from medsight_core.engine.wording import is_plural
+from medsight_core.engine.aliases import SPELLINGS, SYNONYMS
+from medsight_core.engine.plurals import plural
 from medsight_core.terminology import SIDES, split_side
 
-# canonical name without side -> other words for it
-_SYNONYMS: dict[str, tuple[str, ...]] = {
-    "lung": ("lung field", "pulmonary parenchyma"),
-    "ribs": ("rib cage", "costal arches"),
-    "heart": ("cardiac silhouette",),
-    "aorta": ("aortic lumen",),
-    "liver": ("hepatic parenchyma", "hepatic tissue"),
-    "spleen": ("splenic parenchyma", "splenic tissue"),
-    "kidney": ("renal parenchyma", "renal tissue"),
-    "stomach": ("gastric lumen",),
-    "gallbladder": ("gall bladder",),
-    "pancreas": ("pancreatic tissue",),
-    "urinary bladder": ("bladder",),
-    "brain": ("cerebrum", "whole brain"),
-    "hippocampus": ("hippocampal formation",),
-    "thalamus": ("thalamic nuclei",),
-    "caudate nucleus": ("caudate", "nucleus caudatus"),
-    "pallidum": ("globus pallidus",),
-    "brainstem": ("brain stem", "truncus encephali"),
-    "cerebrospinal fluid": ("CSF", "spinal fluid"),
-    "lateral ventricle": ("lateral cerebral ventricle", "ventriculus lateralis"),
-    "third ventricle": ("3rd ventricle", "ventriculus tertius"),
-    "fourth ventricle": ("4th ventricle", "ventriculus quartus"),
-    "tumour": ("tumor", "neoplasm"),
-    "oedema": ("edema",),
-    "nodule": ("nodular lesion", "small round lesion"),
-    "cyst": ("cystic lesion", "fluid-filled lesion"),
-    "pleural effusion": ("effusion", "pleural fluid"),
-}
-_LAST_WORDS = {
-    "thalamus": "thalami",
-    "hippocampus": "hippocampi",
-    "amygdala": "amygdalae",
-    "nucleus": "nuclei",
-    "putamen": "putamina",
-    "cortex": "cortices",
-    "body": "bodies",
-}
-_SPELLINGS = {"tumor": "tumour", "tumors": "tumours", "edema": "oedema", "hemorrhage": "haemorrhage"}
-_ALIASES = {
-    "bladder": "urinary bladder",
-    "gall bladder": "gallbladder",
-    "neoplasm": "tumour",
-    "brain stem": "brainstem",
-    "caudate": "caudate nucleus",
-    "globus pallidus": "pallidum",
-    "csf": "cerebrospinal fluid",
-}
+_CANONICAL = {synonym: name for name, synonyms in SYNONYMS.items() for synonym in synonyms}
+_OTHER_SPELLINGS = {settled: spelling for spelling, settled in SPELLINGS.items()}
 _ABNORMAL = re.compile(
     r"tumou?r|neoplas|cancer|carcinoma|melanoma|glioma|metasta|mass\b|cyst\b|nodule|lesion|polyp|oedema|effusion|"
     r"infect|pneumoni|pneumothora|consolidation|opacit|haemorrhage|infarct|necro|abnormal|disease"
@@ -69,11 +25,11 @@ _ABNORMAL = re.compile(
 def canonical(name: str) -> str:
     """The name that answers use: lower case, blanks between words, the side first, British spelling."""
     words = re.sub(r"[\s_+]+", " ", name).strip().lower().split()
-    words = [_SPELLINGS.get(word, word) for word in words]
+    words = [SPELLINGS.get(word, word) for word in words]
     if len(words) > 1 and words[-1] in SIDES:
         words = [words[-1], *words[:-1]]
     side, base = split_side(" ".join(words))
-    return f"{side} {_ALIASES.get(base, base)}".strip()
+    return f"{side} {_CANONICAL.get(base, base)}".strip()
 
 
 def shows(shown: str, asked: str) -> bool:
@@ -93,7 +49,8 @@ def is_abnormal(name: str) -> bool:
 def say(name: str, rng: random.Random) -> str:
     """Words that a person may use for a canonical name, with or without an article."""
     side, base = split_side(name)
-    noun = rng.choice((base, base, base, *_SYNONYMS.get(base, ())))
+    spellings = (_OTHER_SPELLINGS[base],) if base in _OTHER_SPELLINGS else ()
+    noun = rng.choice((base, base, base, *SYNONYMS.get(base, ()), *spellings))
     if side:
         noun = rng.choice(
             (f"{side} {noun}",) * 3 + (f"{noun} on the {side}", f"{side}-sided {noun}", f"{noun} ({side})")
@@ -113,11 +70,3 @@ def say_both(base: str, rng: random.Random) -> str:
             f"the two {several}",
         )
     )
-
-
-def plural(name: str) -> str:
-    """More than one of a thing that has a canonical name."""
-    rest, _, last = name.rpartition(" ")
-    if is_plural(name):
-        return name
-    return f"{rest} {_LAST_WORDS.get(last, f'{last}s')}".strip()

@@ -10,7 +10,8 @@ A record::
                        {"from": "assistant", "value": "Liver: [M0_16]."}],
      "mask_orders": [871],                               one mask for each code, in the text's order
      "mask_files": {"871": "ct_mask/slice88_liver.png"}, one name, or a list whose union is the mask; [] if it is empty
-     "mask_codes": {"871": "M0_16"}}                     what each mask's code should be
+     "mask_codes": {"871": "M0_16"},                     what each mask's code should be
+     "mask_names": {"871": "liver"}}                     what each mask shows, where it is known; ours
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Conversation:
     images: at most `MAX_IMAGES`; none when it is about text only.
     masks: for each code over all turns the files whose union is its mask; no files where nothing is to be outlined.
     codes: names without brackets ("M0_16") in the order in which the turns hold them.
+    names: of what each code stands for, "" where the record does not say.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Conversation:
     turns: tuple[Turn, ...]
     masks: tuple[tuple[Path, ...], ...] = ()
     codes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 class Conversations(LazySequence[Conversation]):
@@ -105,7 +108,9 @@ def parse_conversation(record: Mapping[str, Any], root: Union[str, Path]) -> Con
             "list one mask a code in mask_orders, in the order of the text."
         )
     images = _names(record.get("image") or [], "image", name)[:MAX_IMAGES]
-    return Conversation(name, tuple(inside(root, image) for image in images), turns, masks, codes)
+    said = record.get("mask_names") or {}
+    shown = tuple(str(said.get(str(mask), "")) for mask in record.get("mask_orders") or []) if said else ()
+    return Conversation(name, tuple(inside(root, image) for image in images), turns, masks, codes, shown)
 
 
 def to_record(conversation: Conversation, root: Union[str, Path]) -> dict[str, Any]:
@@ -128,6 +133,8 @@ def to_record(conversation: Conversation, root: Union[str, Path]) -> dict[str, A
         record["mask_orders"] = list(range(len(files)))
         record["mask_files"] = {str(n): paths[0] if len(paths) == 1 else paths for n, paths in enumerate(files)}
         record["mask_codes"] = {str(n): code for n, code in enumerate(conversation.codes)}
+    if any(conversation.names):
+        record["mask_names"] = {str(n): name for n, name in enumerate(conversation.names)}
     return record
 
 

@@ -7,28 +7,32 @@ from __future__ import annotations
 
 import random
 import re
-from typing import Sequence
+from typing import Mapping, Sequence
 
 from medsight_core.data.names import say, say_both
-from medsight_core.data.phrases import RULES
+from medsight_core.data.phrases import PLACES, RULES
 from medsight_core.engine.wording import is_plural
 from medsight_core.terminology import split_side
 
 _CANONICAL = 0.6  # share of questions that use a thing's own name
+_PLACED = 0.25  # share of findings that are asked for with the organ where they may lie
 _CAPITAL, _LOWER, _SLIPS = 0.7, 0.12, 0.12  # shares of sentences: begun with a capital, all in small letters, mistyped
 _INNERMOST = re.compile(r"<([^<>]+)>")
 
 
-def expand(text: str, rng: random.Random) -> str:
-    """A sentence with one of the alternatives for each ``<rule>`` and ``<this|that>``."""
+def expand(text: str, rng: random.Random, rules: Mapping[str, Sequence[str]] = RULES) -> str:
+    """A sentence with one of the alternatives for each ``<rule>`` and ``<this|that>``. rules: those looked at first."""
     while "<" in text:
-        text = _INNERMOST.sub(lambda match: rng.choice(RULES.get(match[1]) or match[1].split("|")), text)
+        text = _INNERMOST.sub(
+            lambda match: rng.choice(rules.get(match[1]) or RULES.get(match[1]) or match[1].split("|")), text
+        )
     return text
 
 
 def said(name: str, rng: random.Random) -> str:
     """Words for a canonical name, without an article: mostly the name itself."""
-    return name if rng.random() < _CANONICAL else say(name, rng).removeprefix("the ")
+    words = name if rng.random() < _CANONICAL else say(name, rng).removeprefix("the ")
+    return f"{words} {expand(rng.choice(PLACES[name]), rng)}" if name in PLACES and rng.random() < _PLACED else words
 
 
 def said_both(base: str, rng: random.Random) -> str:
@@ -68,6 +72,12 @@ def write(question: str, rng: random.Random, exact: Sequence[str] = ()) -> str:
     for _ in range(slips):
         question = _mistype(question, rng, exact)
     return question
+
+
+def with_aside(question: str, rng: random.Random) -> str:
+    """A question, now and then with words in front that say nothing of what is wanted."""
+    aside = expand("<aside>", rng)
+    return aside[:1].upper() + aside[1:] + (question[:1].lower() if aside else question[:1]) + question[1:]
 
 
 def _join(things: Sequence[str], rng: random.Random) -> str:

@@ -63,8 +63,14 @@ def to_conversation(
     id: str, image: CodedImage | None, turns: Sequence[Turn], targets: Sequence[Target]
 ) -> Conversation:
     """A conversation whose codes, in the order of its text, stand for ``targets``; image: None for text only."""
-    masks, codes = tuple(target.masks for target in targets), tuple(target.code for target in targets)
-    return Conversation(id, (image.path,) if image else (), tuple(turns), masks, codes)
+    return Conversation(
+        id,
+        (image.path,) if image else (),
+        tuple(turns),
+        masks=tuple(target.masks for target in targets),
+        codes=tuple(target.code for target in targets),
+        names=tuple(target.name for target in targets),
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from coded_builders import PLACES, coded_image, coded_images
 
-from medsight_core.data import phrases
+from medsight_core.data import small_talk
 from medsight_core.data.converse import conversation_id
 from medsight_core.data.converse_by_template import TemplateAuthor, text_conversations
 from medsight_core.data.records import parse_conversation, to_record
@@ -122,7 +122,7 @@ def test_conversations_are_as_long_as_the_paper_s_and_vary(data):
     assert set(lengths) == {1, 2, 3, 4}
     questions = {turn.question for _, turn in requests(data[1])}
     assert len(questions) > 0.7 * sum(lengths.values())
-    openings = dict(phrases.OPENING)
+    openings = dict(small_talk.OPENING)
     for _, conversation in data[1]:
         first = conversation.turns[0]
         if len(conversation.turns) > 2:

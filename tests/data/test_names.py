@@ -7,6 +7,9 @@ import random
 import pytest
 
 from medsight_core.data.names import canonical, is_abnormal, say, say_both, shows
+from medsight_core.engine.aliases import SYNONYMS
+from medsight_core.engine.plurals import PLURALS
+from medsight_core.engine.wording import is_plural
 from medsight_core.terminology import NAMES, split_side
 
 
@@ -19,6 +22,7 @@ from medsight_core.terminology import NAMES, split_side
         ("Edema", "oedema"),
         ("bladder", "urinary bladder"),
         ("caudate left", "left caudate nucleus"),
+        ("temporal horn", "inferior lateral ventricle"),
         ("left", "left"),
         ("COVID-19  infection", "covid-19 infection"),
     ],
@@ -55,6 +59,16 @@ def test_people_say_a_thing_in_many_ways_that_keep_its_side():
     assert {"left kidney", "the kidney on the left"} <= said
     assert all(words.startswith(("both", "the")) for words in {say_both("ribs", rng) for _ in range(50)})
     assert "both hippocampi" in {say_both("hippocampus", rng) for _ in range(50)}
+
+
+def test_one_thing_is_never_said_in_the_plural():
+    rng = random.Random(1)
+    for name in SYNONYMS:
+        said = {say(name, rng).removeprefix("the ") for _ in range(200)}
+        assert {name, *SYNONYMS[name]} <= said
+        if not is_plural(name):
+            assert not any(is_plural(words) or set(words.split()) & set(PLURALS.values()) for words in said)
+    assert "tumor" in {say("tumour", rng) for _ in range(50)}
 
 
 def test_findings_are_told_from_organs():

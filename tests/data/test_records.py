@@ -70,7 +70,8 @@ def test_writing_and_reading_give_the_same_conversation(tmp_path, record):
     grounded = parse_conversation(record, tmp_path)
     union = Conversation("u", grounded.images * 2, (Turn("?", "[M1_2]"),), (grounded.masks[0] * 2,), ("M1_2",))
     text = Conversation("t", (), (Turn("Hello?", "Hello."),))
-    for conversation in (grounded, union, text):
+    named = Conversation("n", (), (Turn("?", "[M1_2] [M1_3]"),), ((), ()), ("M1_2", "M1_3"), ("liver", ""))
+    for conversation in (grounded, union, text, named):
         assert parse_conversation(to_record(conversation, tmp_path), tmp_path) == conversation
     written = to_record(grounded, tmp_path)
     assert written["image"] == "ct/slice88.png"

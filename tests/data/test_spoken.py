@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from medsight_core.data import phrases
+from medsight_core.data import phrases, small_talk
 from medsight_core.data.names import plural
 from medsight_core.data.spoken import ask, expand, said, said_both, write
 
@@ -28,14 +28,14 @@ def test_every_rule_ends_and_leaves_no_room_empty():
     for rule in phrases.RULES:
         for _ in range(30):
             assert not re.search(r"[<>|]", expand(f"<{rule}>", rng)), rule
-    for sentence in phrases.OFF_TOPIC:
+    for sentence in small_talk.OFF_TOPIC:
         for _ in range(30):
             assert not re.search(r"[<>|{}]", expand(sentence, rng)), sentence
 
 
 def test_every_named_rule_exists():
     """What stands alone in angle brackets is a rule; words to choose from have a bar."""
-    for text in (*phrases.OFF_TOPIC, *(each for alternatives in phrases.RULES.values() for each in alternatives)):
+    for text in (*small_talk.OFF_TOPIC, *(each for alternatives in phrases.RULES.values() for each in alternatives)):
         while match := re.search(r"<([^<>]+)>", text):
             assert "|" in match[1] or match[1] in phrases.RULES, (match[1], text)
             text = text.replace(match[0], "")
