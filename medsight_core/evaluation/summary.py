@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from medsight_core.evaluation.cases import Case, modality_order
-from medsight_core.evaluation.intervals import bootstrap_interval
 from medsight_core.evaluation.scoring import Scores
+from medsight_core.intervals import bootstrap_interval
 
 METRICS = {  # in the order of the tables: the same thing by both scorers one after the other
     "official.closed": "closed questions, accuracy",

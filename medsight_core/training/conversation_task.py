@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medsight_core.data.encoding import IGNORED
+from medsight_core.errors import InputError
 from medsight_core.model.adapter import LANGUAGE, adapter_parameters
-from medsight_core.model.medsight import IMAGE_SENTINEL, MedSightModel
+from medsight_core.model.medsight import IMAGE_SENTINEL, ImageFeatures, MedSightModel
 from medsight_core.training.losses import code_mask_losses
 from medsight_core.training.region_tasks import hard_dice
 from medsight_core.training.task import Batch, Task, ratio
@@ -32,6 +33,8 @@ class ConversationTask(Task):
     start_codes: begin from the projected codebook (stage 4).
     query_scale: factor on the last layer of P(t->v) before it first learns: code states should start as small as
         learned queries are, or the masks do not move; 1 as the authors.
+    query_weight: how much the projected states of codes should be like the class queries of what they stand for, in
+        conversations that say what that is; they reach good masks sooner, at hardly a cost. 0 as the authors.
     per_conversation: average over the tokens and codes of each conversation, then over conversations, as the authors'
         batches of one do; otherwise over all tokens and all codes of a step.
     train_language: let the language model learn in a stage that presumes a pretrained one; false as the authors.
@@ -52,6 +55,7 @@ class ConversationTask(Task):
         query_scale: float = 1.0,
         train_language: bool = False,
         train_inputs: bool = True,
+        query_weight: float = 0.0,
         per_conversation: bool = False,
     ) -> None:
         super().__init__(model)
@@ -62,7 +66,9 @@ class ConversationTask(Task):
         if not train_inputs:
             self.trainable = tuple(name for name in self.trainable if name != IMAGE_TO_TEXT)
         self.with_masks, self.per_conversation = with_masks, per_conversation
-        self.start_codes, self.query_scale = start_codes, query_scale
+        self.start_codes, self.query_scale, self.query_weight = start_codes, query_scale, query_weight
+        if query_weight and model.perceiver.class_queries is None:
+            raise InputError(f"query_weight is {query_weight:g} and the model has no class queries: leave it 0.")
         self.rows = CodeRows(model, code_outputs) if code_rows else None
         if self.rows is not None:
             self.rows.inputs.requires_grad_(train_inputs)
@@ -88,8 +94,9 @@ class ConversationTask(Task):
             self.rows.write(self.model)
 
     def count(self, batch: Batch) -> list[float]:
-        """Learned tokens, codes, conversations."""
-        return [int((batch["labels"][:, 1:] != IGNORED).sum()), len(batch["masks"]), len(batch["labels"])]
+        """Learned tokens, codes, conversations, codes of known classes."""
+        known = int((batch["classes"] >= 0).sum())
+        return [int((batch["labels"][:, 1:] != IGNORED).sum()), len(batch["masks"]), len(batch["labels"]), known]
 
     def losses(self, batch: Batch, totals: Tensor) -> dict[str, Tensor]:
         """Cross entropy of the learned tokens, and the mask terms of the codes."""
@@ -101,6 +108,8 @@ class ConversationTask(Task):
             shares = self._shares(self._codes(batch), totals[1], totals[2])
             dice, entropy = code_mask_losses(self._decode(hidden, patches, batch), batch["masks"], shares)
             parts |= {"dice": dice, "entropy": entropy}
+        if self.query_weight:
+            parts["query"] = self.query_weight * self._query_loss(hidden, batch, totals[3])
         loss = torch.stack(list(parts.values())).sum()
         if torch.is_grad_enabled() and not loss.requires_grad:  # words alone, where only image tokens teach anything
             loss = loss + 0.0 * sum(p.sum() for p in self.parameters() if p.requires_grad)
@@ -145,22 +154,26 @@ class ConversationTask(Task):
 
     def _read(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Final hidden states (B, T, H) of a batch, and the patches (n, h, w, D) of its images."""
+        if not len(batch["pixel_values"]):
+            return self._hear(batch, None), None
+        with torch.no_grad():
+            features = self.model.encode(batch["pixel_values"])
+        return self._hear(batch, features), features.patches
+
+    def _hear(self, batch: Batch, features: ImageFeatures | None) -> Tensor:
+        """Final hidden states (B, T, H) of a batch whose n images have these features."""
         model, ids = self.model, batch["input_ids"]
-        table = model.get_input_embeddings()
-        embeds = table(ids.clamp(min=0))
+        embeds = model.get_input_embeddings()(ids.clamp(min=0))
         if self.rows is not None:
             embeds = self.rows.embed(ids, embeds)
-        patches = None
-        if len(batch["pixel_values"]):
-            with torch.no_grad():
-                features = model.encode(batch["pixel_values"])
-            patches = features.patches
+        if features is not None:
             tokens = model.image_tokens(features).to(embeds.dtype)  # (n, L, H)
             embeds = embeds.masked_scatter((ids == IMAGE_SENTINEL)[..., None], tokens)
         output = model.language.base_model(
             inputs_embeds=embeds, attention_mask=batch["attention_mask"], use_cache=False
         )  # fmt: skip
-        return output.last_hidden_state, patches
+        hidden: Tensor = output.last_hidden_state
+        return hidden
 
     def _predict(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (n, V) and true tokens (n,) of the learned positions only: a large vocabulary fills the memory."""
@@ -171,9 +184,23 @@ class ConversationTask(Task):
             logits = self.rows.predict(states, logits)
         return logits, labels[:, 1:][learned]
 
+    def _query_loss(self, hidden: Tensor, batch: Batch, known: Tensor) -> Tensor:
+        """Squared distance of projected states to the class queries, in units of these queries' mean square."""
+        queries = self.model.perceiver.class_queries
+        assert queries is not None  # noqa: S101 - looked at in the constructor
+        codes, kinds = self.model.is_code(batch["input_ids"]), batch["classes"]
+        found = self.model.text_to_image(self._states(hidden, codes)[kinds >= 0]).float()
+        goal = queries.detach()[kinds[kinds >= 0]].float()
+        return (found - goal).square().sum() / queries.detach().float().square().sum(1).mean() / known.clamp(min=1)
+
     def _codes(self, batch: Batch) -> Tensor:
         """Where codes stand that have a mask, (B, T): those of conversations about one image."""
         return self.model.is_code(batch["input_ids"]) & (batch["image_counts"] == 1)[:, None]
+
+    def _states(self, hidden: Tensor, codes: Tensor) -> Tensor:
+        """The states (K, H), row by row, of codes that stand where ``codes`` (B, T) is True; ``hidden`` (B, T, H)."""
+        shift = 0 if self.model.config.code_state == "own" else 1
+        return hidden[torch.roll(codes, -shift, 1)]
 
     def _decode(self, hidden: Tensor, patches: Tensor | None, batch: Batch) -> Tensor:
         """Mask logits (K, m, m) of all codes of a batch, in the order of its masks."""
@@ -181,8 +208,7 @@ class ConversationTask(Task):
         model = self.model
         where = self._codes(batch)
         first_image = batch["image_counts"].cumsum(0) - batch["image_counts"]
-        shift = 0 if model.config.code_state == "own" else 1
-        states = hidden[torch.roll(where, -shift, 1)]  # (K, H), row by row
+        states = self._states(hidden, where)
         if not model.config.decode_jointly:
             owners = first_image[where.nonzero()[:, 0]]
             return model.perceiver(patches[owners], model.text_to_image(states)[:, None]).masks[:, 0]

@@ -144,7 +144,8 @@ class ConversationDataset(Dataset):
         return len(self.conversations)
 
     def __getitem__(self, index: int) -> Sample:
-        """Tensors of a conversation: pixel_values (n, 3, S, S), input_ids (T,), labels (T,), masks (k, m, m).
+        """Tensors of a conversation: pixel_values (n, 3, S, S), input_ids (T,), labels (T,), masks (k, m, m), and the
+        class (c,) of each code in the text, -1 where it is not known.
 
         A conversation without an image has no masks, whatever codes it says.
 
@@ -166,7 +167,7 @@ class ConversationDataset(Dataset):
                 "with a codebook of the model's size."
             )
         per_slot = config.num_image_tokens * len(images) // max(slots, 1)
-        ids, labels = _spread(encoded.ids, encoded.labels, per_slot)
+        ids, labels = spread(encoded.ids, encoded.labels, per_slot)
         if len(ids) > self.max_length:
             if any(token in codes or token == IMAGE_SENTINEL for token in ids[self.max_length :]):
                 raise InputError(
@@ -179,12 +180,14 @@ class ConversationDataset(Dataset):
         masks = [
             mask_tensor(paths, size, antialias=not self.official) for paths in record.masks if len(record.images) == 1
         ]
+        names = record.names or ("",) * len(record.codes)
         side = config.vision_config.image_size
         return {
             "pixel_values": torch.stack(images) if images else torch.zeros(0, 3, side, side),
             "input_ids": torch.tensor(ids),
             "labels": torch.tensor(labels),
             "masks": torch.stack(masks) if masks else torch.zeros(0, size, size),
+            "classes": torch.tensor([class_of(name, config.class_names) for name in names], dtype=torch.long),
         }
 
 
@@ -203,12 +206,18 @@ def collate_conversations(samples: Sequence[Sample]) -> dict[str, Tensor]:
         batch["attention_mask"][row, :count] = 1
     batch["pixel_values"] = torch.cat([sample["pixel_values"] for sample in samples])
     batch["image_counts"] = torch.tensor([len(sample["pixel_values"]) for sample in samples])
-    batch["masks"] = torch.cat([sample["masks"] for sample in samples])
+    for key in ("masks", "classes"):
+        batch[key] = torch.cat([sample[key] for sample in samples])
     return batch
 
 
-def _spread(ids: list[int], labels: list[int], per_slot: int) -> tuple[list[int], list[int]]:
-    """Every sentinel repeated until its slot is ``per_slot`` long."""
+def class_of(name: str, names: Sequence[str]) -> int:
+    """The class that has a name; -1 where none has."""
+    return names.index(name) if name and name in names else -1
+
+
+def spread(ids: list[int], labels: list[int], per_slot: int) -> tuple[list[int], list[int]]:
+    """Ids and labels with every sentinel repeated until its slot is ``per_slot`` long."""
     wide_ids: list[int] = []
     wide_labels: list[int] = []
     for token, label in zip(ids, labels):

@@ -37,14 +37,14 @@ def small_tokenizer(texts: Iterable[str], code_tokens: Sequence[str], words: int
 
 
 def fresh_model(
-    config: Callable[[int, int], MedSightConfig], texts: Iterable[str], seed: int = 0
+    config: Callable[[int, int], MedSightConfig], texts: Iterable[str], seed: int = 0, words: int = 1500
 ) -> tuple[MedSightModel, MedSightProcessor]:
     """A model with random weights, and a tokenizer for the texts that it will read.
 
-    config: from the size of the vocabulary and the first code token to the configuration.
+    config: from the size of the vocabulary and the first code token to the configuration. words: of `small_tokenizer`.
     """
     torch.manual_seed(seed)
-    tokenizer = small_tokenizer(texts, CodebookConfig().code_tokens)
+    tokenizer = small_tokenizer(texts, CodebookConfig().code_tokens, words)
     first_code = tokenizer.convert_tokens_to_ids("[M0_0]")
     assert isinstance(first_code, int)  # noqa: S101 - one token was asked for
     built = config(len(tokenizer), first_code)

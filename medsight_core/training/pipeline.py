@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from medsight_core.data.coded import read_coded, write_coded
 from medsight_core.data.converse import write_conversations
 from medsight_core.data.converse_by_template import TemplateAuthor, text_conversations
 from medsight_core.data.records import Conversation, Conversations, to_record
+from medsight_core.data.sequence import Selection
 from medsight_core.data.targets import Inventory
 from medsight_core.errors import InputError
 from medsight_core.model.loading import load_model, read_config
@@ -42,6 +44,7 @@ class Plan:
     grounded: conversations with masks; made from ``regions`` with the model's own codes when None.
     with_tower: begin with stage 0, for a tower that was not pretrained.
     made_up: how many conversations without an image are written where there are no descriptions.
+    talked_about: how many images, drawn at random, are given codes and conversations; all of them when None.
     """
 
     model: Path
@@ -55,6 +58,7 @@ class Plan:
     seed: int = 0
     conversations_per_image: int = 2
     made_up: int = 6000
+    talked_about: int | None = None
 
     @property
     def root(self) -> Path:
@@ -67,10 +71,13 @@ def train_all(plan: Plan, report: Report, resume: bool = False) -> dict[str, dic
     """Run all stages; returns each stage's figures by its name. The trained model is in ``plan.folder / "model"``.
 
     Raises InputError when the folder holds an earlier run and ``resume`` is false, for several processes (stages run in
-    these one by one), and for images that do not lie below the folder of the data's own files.
+    these one by one), for descriptions that are missing and cannot be made up, and for images that do not lie below the
+    folder of the data's own files.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("All stages run in one process: start stage by stage with torchrun, or leave torchrun out.")
+    if plan.descriptions is None:
+        _check_makes_up(plan)
     for dataset in BiomedParse(plan.regions).datasets:
         if len(dataset) and not dataset[0].path.absolute().is_relative_to(plan.root):
             raise InputError(
@@ -104,6 +111,20 @@ def train_all(plan: Plan, report: Report, resume: bool = False) -> dict[str, dic
     return figures
 
 
+def _check_makes_up(plan: Plan) -> None:
+    """Raise InputError unless descriptions can be made up."""
+    if not read_config(plan.model).show_detections:
+        raise InputError(
+            f"Descriptions cannot be made up for the model in '{plan.model}', which is not told detections: give "
+            "--descriptions."
+        )
+    if plan.grounded is not None:
+        raise InputError(
+            f"Descriptions are made up only beside grounded conversations, and those of '{plan.grounded}' are given: "
+            "give --descriptions too."
+        )
+
+
 def _run(plan: Plan, stage: Stage, model: Path, data: Path, root: Path | None, report: Report) -> dict[str, Any]:
     recipe, options = plan.preset.settings(stage, plan.official)
     run = StageRun(stage, model, data, plan.folder / stage.name, recipe, options, plan.official, root=root)
@@ -120,10 +141,12 @@ def _ground(plan: Plan, model: Path, made: Path, report: Report) -> Path:
     coded, named = made / "coded.jsonl", made / "model"
     if not named.is_dir():
         loaded, processor = load_model(model, merge=False)
+        regions = BiomedParse(plan.regions)
+        count = min(plan.talked_about or len(regions), len(regions))
         labelled = label_codes(
             loaded,
             processor,
-            BiomedParse(plan.regions),
+            Selection(regions, sorted(random.Random(plan.seed).sample(range(len(regions)), count))),
             target_size=plan.preset.settings(STAGES["codebook"])[0].target_size or None,
             progress=lambda done, count: report("Naming the code of each mask", done / count, {}),
         )

@@ -8,14 +8,16 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from medsight_core.errors import InputError
+from medsight_core.training.optimizer import OPTIMIZERS
 
 PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Optimisation of one stage (AdamW without weight decay).
+    """Optimisation of one stage, without weight decay.
 
+    optimizer: "adamw" as the authors, or "muon".
     learning_rate: peak. tower_rate: factor on it for the vision tower, where that learns.
     batch: samples of an optimiser step, over all processes and accumulation. accumulation: micro-batches of a step.
     epochs: passes over the data; steps: optimiser steps instead, when positive.
@@ -50,10 +52,13 @@ class Recipe:
     log_every: int = 10
     workers: int = 0
     seed: int = 0
+    optimizer: str = "adamw"
 
     def __post_init__(self) -> None:  # noqa: D105
         if self.precision not in PRECISIONS:
             raise InputError(f"Unknown precision {self.precision!r}: use {' or '.join(PRECISIONS)}.")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"Unknown optimizer {self.optimizer!r}: use {' or '.join(OPTIMIZERS)}.")
         if self.steps < 0 or self.epochs < 1 or self.save_every < 1 or self.log_every < 1:
             raise InputError(
                 f"steps {self.steps}, epochs {self.epochs}, save_every {self.save_every}, log_every {self.log_every} "

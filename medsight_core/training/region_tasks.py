@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from medsight_core.errors import InputError
 from medsight_core.model.medsight import MedSightModel
 from medsight_core.model.perceiver import PerceiverOutput
 from medsight_core.training.losses import RegionTargets, dice_loss, region_losses
@@ -15,6 +17,7 @@ from medsight_core.training.matching import match, resize
 from medsight_core.training.task import Batch, Task, ratio
 
 Match = tuple[Tensor, Tensor]
+RARE = -4.0  # logit of what one cell in fifty shows
 
 
 class TowerTask(Task):
@@ -31,6 +34,7 @@ class TowerTask(Task):
         self.factor = config.mask_size // config.grid
         self.num_classes = config.perceiver_config.num_classes
         self.head = nn.Linear(config.vision_config.hidden_size, self.factor**2 * self.num_classes)
+        nn.init.constant_(self.head.bias, RARE)  # most cells show none of the classes; learning that takes long
 
     def count(self, batch: Batch) -> list[float]:
         """Images, and (image, class) pairs that are present."""
@@ -74,14 +78,15 @@ class RegionTask(Task):
     no_object_weight: what unmatched queries are taught "no object" with; 0 as the authors.
     deep_supervision: weight of the coarser scales; 0 as the authors.
     decode_share: share of steps with only a few queries at once, as the decoding pass will run; 0 as the authors.
-    named_share: share of steps that ask for classes by name, as codes will: each class has a query of its own, which
-        this task learns and forgets. Nothing has to be matched there, so masks learn faster; 0 as the authors.
+    named_share: share of steps that ask by the perceiver's class queries, as codes will ask. Nothing has to be matched
+        there, so masks learn faster; 0 as the authors. InputError for a model without such queries.
+    coarse_steps: first steps that leave out the finest scale, at less than half the cost; 0 as the authors.
     train_tower: let the vision tower learn too, for towers that were not pretrained.
     """
 
     steps: Tensor  # optimiser steps so far
     FEW, MATCHED = 4, 3  # queries of a decoding step, and how many of them have a target at most
-    NAMED, PRESENT = 12, 9  # queries of a step by name, and how many of them ask for what is there at most
+    NAMED, PRESENT = 24, 18  # the same of a step by name; every third or so of these has but a few, as replies have
 
     def __init__(
         self,
@@ -90,17 +95,17 @@ class RegionTask(Task):
         deep_supervision: float = 0.25,
         decode_share: float = 0.3,
         named_share: float = 0.0,
+        coarse_steps: int = 0,
         train_tower: bool = False,
     ) -> None:
         super().__init__(model)
         self.no_object_weight, self.deep_supervision = no_object_weight, deep_supervision
-        self.decode_share, self.named_share = decode_share, named_share
-        perceiver = model.config.perceiver_config
-        self.named = (
-            nn.Embedding(perceiver.num_classes, model.config.vision_config.hidden_size) if named_share else None
-        )
-        if self.named is not None:
-            nn.init.normal_(self.named.weight, std=0.1)
+        self.decode_share, self.named_share, self.coarse_steps = decode_share, named_share, coarse_steps
+        if named_share and model.perceiver.class_queries is None:
+            raise InputError(
+                f"named_share is {named_share:g} and the model has no class queries: set class_queries in "
+                "config.json's perceiver_config and start from a fresh model."
+            )
         self.trainable = ("perceiver.", "vision.") if train_tower else ("perceiver.",)
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
@@ -108,7 +113,8 @@ class RegionTask(Task):
         """Pairs of a full pass, of a decoding step and of a step by name; images."""
         queries = self.model.config.perceiver_config.num_queries
         pairs = [target.pairs(queries) for target in targets_of(batch)]
-        named = [min(len(target.classes.unique()), self.PRESENT) for target in targets_of(batch)]
+        present = self._by_name()[1]
+        named = [min(len(target.classes.unique()), present) for target in targets_of(batch)]
         return [sum(pairs), sum(self._matched(count, queries) for count in pairs), sum(named), len(pairs)]
 
     def losses(self, batch: Batch, totals: Tensor) -> dict[str, Tensor]:
@@ -116,24 +122,28 @@ class RegionTask(Task):
         patches = self._patches(batch)
         targets = targets_of(batch)
         step = int(self.steps)
+        scales = self.model.config.perceiver_config.num_stages - (step < self.coarse_steps)
         pairs, decoded, named, images = totals.tolist()
-        if self.named is not None and _is_due(step, self.named_share):
+        if self.named_share and _is_due(step, self.named_share):
             asked = [self._ask(target, step, int(index)) for target, index in zip(targets, batch["indices"])]
             targets = [united(target) for target in targets]
-            output = self.model.perceiver(patches, self.named(torch.stack([classes for classes, _ in asked])))
+            class_queries = self.model.perceiver.class_queries
+            assert class_queries is not None  # noqa: S101 - looked at in the constructor
+            queries = class_queries[torch.stack([classes for classes, _ in asked])]
+            output = self.model.perceiver(patches, queries, scales)
             matches, pairs = [found for _, found in asked], named
         elif _is_due(step, self.decode_share):
             with torch.no_grad():
-                full = self.model.perceiver(patches)
+                full = self.model.perceiver(patches, num_stages=scales)
             chosen = [
                 self._choose(found, full.classes.shape[1], step, int(index))
                 for found, index in zip(matches_of(full, targets), batch["indices"])
             ]
             rows = torch.stack([queries for queries, _ in chosen])
-            output = self.model.perceiver(patches, self.model.perceiver.queries[0][rows])
+            output = self.model.perceiver(patches, self.model.perceiver.queries[0][rows], scales)
             matches, pairs = [found for _, found in chosen], decoded
         else:
-            output = self.model.perceiver(patches)
+            output = self.model.perceiver(patches, num_stages=scales)
             matches = matches_of(output, targets)
         parts = region_losses(
             output.masks, output.classes, targets, self.no_object_weight, pairs, images, matches
@@ -171,6 +181,12 @@ class RegionTask(Task):
         few, first = min(self.FEW, queries), min(self.MATCHED, pairs)
         return few - min(queries - pairs, few - first)
 
+    def _by_name(self) -> tuple[int, int]:
+        """Queries of this step if it asks by name, and how many of them ask for what is there at most."""
+        return (
+            (self.FEW, self.MATCHED) if random.Random(int(self.steps)).random() < 1 / 3 else (self.NAMED, self.PRESENT)
+        )
+
     def _ask(self, target: RegionTargets, step: int, index: int) -> tuple[Tensor, Match]:
         """Classes to ask an image for, some of them there and the others not, and which target stands at which place.
 
@@ -178,11 +194,12 @@ class RegionTask(Task):
         """
         generator = torch.Generator().manual_seed(1_000_003 * step + index)
         there = target.classes.unique().tolist()
-        taken = torch.randperm(len(there), generator=generator)[: self.PRESENT]
+        queries, present = self._by_name()
+        taken = torch.randperm(len(there), generator=generator)[:present]
         absent = [kind for kind in range(self.model.config.perceiver_config.num_classes) if kind not in set(there)]
         order = torch.randperm(len(absent), generator=generator).tolist()
         classes = [there[i] for i in taken.tolist()] + [absent[i] for i in order]
-        few = min(self.NAMED, len(classes))
+        few = min(queries, self.model.config.perceiver_config.num_classes)
         device = target.classes.device
         places = torch.arange(len(taken), device=device)
         return torch.tensor(classes[:few], device=device), (taken.to(device), places)

@@ -78,9 +78,12 @@ def run_stage(run: StageRun, resume: bool = False, progress: Progress | None = N
     if run.fsdp:
         if run.stage.data == REGIONS:
             raise InputError(f"The stage {run.stage.name} trains no language model: leave out --fsdp.")
+        if run.recipe.optimizer == "muon":
+            raise InputError("Muon needs whole matrices and --fsdp splits them: use --set optimizer=adamw.")
         join_processes()
     set_seed(run.recipe.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # nothing here reads it
     model, processor = load_model(run.model, merge=False)
     if run.fsdp and model.config.base_language:
         raise InputError(

@@ -71,6 +71,7 @@ STAGES: dict[str, Stage] = {
                 "deep_supervision": 0.25,
                 "decode_share": 0.3,
                 "named_share": 0.0,
+                "coarse_steps": 0,
                 "train_tower": False,
             },
             authors={
@@ -78,6 +79,7 @@ STAGES: dict[str, Stage] = {
                 "deep_supervision": 0.0,
                 "decode_share": 0.0,
                 "named_share": 0.0,
+                "coarse_steps": 0,
                 "train_tower": False,
             },
         ),
@@ -126,6 +128,7 @@ STAGES: dict[str, Stage] = {
                 "query_scale": 0.05,
                 "per_conversation": False,
                 "train_inputs": True,
+                "query_weight": 0.0,
             },
             authors={
                 "start_codes": True,
@@ -133,6 +136,7 @@ STAGES: dict[str, Stage] = {
                 "query_scale": 1.0,
                 "per_conversation": True,
                 "train_inputs": True,
+                "query_weight": 0.0,
             },
         ),
         Stage(
@@ -144,8 +148,8 @@ STAGES: dict[str, Stage] = {
             ),
             recipe=replace(_LANGUAGE, checkpointing=True),
             metric="code_accuracy",
-            ours={"per_conversation": False, "train_inputs": True},
-            authors={"per_conversation": True, "train_inputs": True},
+            ours={"per_conversation": False, "train_inputs": True, "query_weight": 0.0},
+            authors={"per_conversation": True, "train_inputs": True, "query_weight": 0.0},
         ),
     )
 }

@@ -1,7 +1,8 @@
 """One trainer for all stages: transformers' `Trainer`, told what a step is divided by and how a stage is measured.
 
 A step's loss is the same for any split of its samples into micro-batches and processes. A checkpoint counts once it is
-whole, so a process killed at any moment goes on from the last one that is.
+whole, so a process killed at any moment goes on from the last one that is. It holds what learns: all else is in the
+folder that the stage starts from.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from medsight_core.errors import InputError
+from medsight_core.training.optimizer import build_optimizer
 from medsight_core.training.recipe import Recipe
 from medsight_core.training.sharding import keep_precise, sharding_of
 from medsight_core.training.task import Task, freeze_all_but
@@ -48,6 +50,9 @@ class StageTrainer(Trainer):
         self.recipe, self.held_out = recipe, held_out
         self._terms: dict[str, list[Tensor]] = {}
         freeze_all_but(task.model, task.trainable)
+        if not torch.cuda.is_available():
+            # Fused attention saves memory, but its backward pass on CPUs takes half as long again (torch 2.13).
+            task.model.vision.set_attn_implementation("eager")
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
         super().__init__(
             model=task,
@@ -94,6 +99,26 @@ class StageTrainer(Trainer):
         self._terms = {}
         super().log(logs, start_time)
 
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        """Leave out of a checkpoint what does not learn."""
+        if state_dict is None:
+            frozen = self._frozen()
+            state_dict = {name: value for name, value in self.task.state_dict().items() if name not in frozen}
+        super()._save(output_dir, state_dict)
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """Raise InputError for a checkpoint that lacks more than what does not learn, or holds something else."""
+        wrong = sorted({*load_result.missing_keys} - self._frozen() | {*load_result.unexpected_keys})
+        if wrong:
+            raise InputError(
+                f"The last checkpoint in '{self.args.output_dir}' does not fit ({len(wrong)} keys, the first is "
+                f"{wrong[0]}): train anew in another folder."
+            )
+
+    def _frozen(self) -> set[str]:
+        named = self.task.named_parameters(remove_duplicate=False)
+        return {name for name, parameter in named if not parameter.requires_grad}
+
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> RandomSampler:
         """Whole steps only: a rest of less than a batch is left out of each epoch, whatever the accumulation."""
         data = self.train_dataset if train_dataset is None else train_dataset
@@ -101,17 +126,14 @@ class StageTrainer(Trainer):
         return RandomSampler(data, num_samples=len(data) // self.recipe.batch * self.recipe.batch)  # type: ignore[arg-type]
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW; the tower, where it learns, at its own rate."""
+        """The recipe's; the tower, where it learns, at its own rate."""
         recipe = self.recipe
-        groups: dict[bool, list] = {False: [], True: []}
-        for name, parameter in (model or self.task).named_parameters():
-            if parameter.requires_grad:
-                groups["vision." in name].append(parameter)
-        rates = {False: recipe.learning_rate, True: recipe.learning_rate * recipe.tower_rate}
-        self.optimizer = torch.optim.AdamW(
-            [{"params": params, "lr": rates[tower]} for tower, params in groups.items() if params],
-            betas=(recipe.beta1, recipe.beta2),
-            weight_decay=0.0,
+        self.optimizer = build_optimizer(
+            recipe.optimizer,
+            (model or self.task).named_parameters(),
+            recipe.learning_rate,
+            recipe.learning_rate * recipe.tower_rate,
+            (recipe.beta1, recipe.beta2),
         )
         return self.optimizer
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_model import tiny_model
+from tiny_model import TINY_PERCEIVER, tiny_model
 
 from medsight_core.data.records import Conversation, Conversations, Turn
+from medsight_core.errors import InputError
 from medsight_core.training.conversation_task import ConversationTask
 from medsight_core.training.datasets import ConversationDataset, collate_conversations
 from medsight_core.training.task import freeze_all_but
@@ -74,6 +75,33 @@ def test_words_alone_teach_nothing_where_only_image_tokens_learn(batch_for):
     assert not model.image_to_text[0].weight.grad.any()
 
 
+def test_states_of_codes_learn_to_be_like_the_queries_of_what_they_stand_for():
+    names = ("", "liver", "spleen", "aorta")
+    perceiver = {**TINY_PERCEIVER, "class_queries": True}
+    model, processor = tiny_model(perceiver_config=perceiver, class_names=names)
+    task = ConversationTask(model, ("text_to_image.",), with_masks=False, query_weight=2.0)
+    turns = (Turn("Outline all.", "The liver [M0_1], the heart [M0_2] and the aorta [M0_1]."),)
+    told = Conversation("w", (), turns, ((), (), ()), ("M0_1", "M0_2", "M0_1"), ("liver", "heart", "aorta"))
+    batch = collate_conversations([ConversationDataset([told], processor, 2000)[0]])
+    assert batch["classes"].tolist() == [1, -1, 3], "the model has no class for a heart"
+    assert task.count(batch)[3] == 2
+    with torch.no_grad():  # a projector that knows nothing but zero
+        model.text_to_image[2].weight.zero_()
+        model.text_to_image[2].bias.zero_()
+    parts = task(totals=torch.tensor(task.count(batch)), **batch)
+    queries = model.perceiver.class_queries.detach()
+    asked = queries[[1, 3]].square().sum(1).mean() / queries.square().sum(1).mean()
+    assert float(parts["query"].detach()) == pytest.approx(2.0 * float(asked), rel=1e-5)
+    parts["loss"].backward()
+    assert model.text_to_image[2].bias.grad.any()
+    assert model.perceiver.class_queries.grad is None, "the queries stay where they are"
+
+
+def test_a_model_without_class_queries_cannot_teach_with_them():
+    with pytest.raises(InputError, match=r"^query_weight is 1 and the model has no class queries: leave it 0\.$"):
+        ConversationTask(tiny_model()[0], (), with_masks=True, query_weight=1.0)
+
+
 def one_by_one(processor, batch_for):
     """The first conversations with codes, each a batch of its own."""
     both = [batch_for(processor, 1), batch_for(processor, 2)]
@@ -87,6 +115,7 @@ def one_by_one(processor, batch_for):
         "pixel_values": pair["pixel_values"][1:],
         "image_counts": pair["image_counts"][1:],
         "masks": pair["masks"][-codes:],
+        "classes": pair["classes"][-codes:],
     }
     return [first, second]
 

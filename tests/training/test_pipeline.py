@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from medsight_core.data.coded import read_coded
 from medsight_core.data.records import Conversations
 from medsight_core.engine.engine import Engine
 from medsight_core.errors import InputError
@@ -94,10 +95,30 @@ def test_conversations_that_are_given_are_used(plan, grounded):
     assert json.loads(joined[0])["id"] == Conversations(grounded)[0].id
 
 
+def test_descriptions_that_cannot_be_made_up_are_asked_for_before_anything_is_done(
+    plan, detecting_model, grounded
+):  # fmt: skip
+    without = replace(plan, descriptions=None)
+    with pytest.raises(InputError) as told:
+        train_all(without, lambda *step: None)
+    assert str(told.value) == (
+        f"Descriptions cannot be made up for the model in '{plan.model}', which is not told detections: give "
+        "--descriptions."
+    )
+    with pytest.raises(InputError) as told:
+        train_all(replace(without, model=detecting_model, grounded=grounded), lambda *step: None)
+    assert str(told.value) == (
+        f"Descriptions are made up only beside grounded conversations, and those of '{grounded}' are given: give "
+        "--descriptions too."
+    )
+    assert not plan.folder.exists()
+
+
 def test_a_model_that_is_told_detections_learns_from_made_up_conversations_too(phantoms, detecting_model, tmp_path):
-    plan = Plan(detecting_model, phantoms, None, tmp_path / "run", TINY, made_up=8)
+    plan = Plan(detecting_model, phantoms, None, tmp_path / "run", TINY, made_up=8, talked_about=5)
     train_all(plan, lambda *step: None)
     made = plan.folder / "data"
+    assert len(read_coded(made / "coded.jsonl", plan.root)) == 5
     told = [*Conversations(made / "text.jsonl", plan.root), *Conversations(made / "grounded.jsonl", plan.root)]
     assert len(Conversations(made / "text.jsonl", plan.root)) == 8
     assert all(conversation.turns[0].question.startswith("Seen on this ") for conversation in told)

@@ -155,6 +155,31 @@ def test_a_stage_keeps_the_folder_small(run_of):
     assert config["adapter_config"]["alpha"] == 8
 
 
+def test_a_checkpoint_leaves_out_the_base_and_is_gone_on_from(run_of, tmp_path):
+    whole, stopped = (
+        replace(run_of, folder=tmp_path / name, recipe=replace(run_of.recipe, save_every=1))
+        for name in ("whole", "stopped")
+    )
+    run_stage(whole)
+    held = load_file(whole.folder / "checkpoints" / "checkpoint-1" / "model.safetensors")
+    language = [key for key in held if key.startswith("model.language.")]
+    assert language
+    assert all("lora_" in key for key in language)
+
+    class StopError(Exception):
+        pass
+
+    def stop(step, count, last):
+        if step == 2:
+            raise StopError
+
+    with pytest.raises(StopError):
+        run_stage(stopped, progress=stop)
+    run_stage(stopped, resume=True)
+    first, second = (load_file(run.folder / "model" / "model.safetensors") for run in (whole, stopped))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
 def test_an_adapter_needs_no_sharding(run_of, tmp_path, monkeypatch):
     monkeypatch.setattr("medsight_core.training.run.join_processes", lambda: None)
     with pytest.raises(InputError, match="trains an adapter of tiny, which fits one device: leave out --fsdp"):

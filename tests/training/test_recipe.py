@@ -54,6 +54,7 @@ def test_changes_keep_the_kind_of_a_value():
         ({"steps": "-5"}, r"^steps -5, epochs 1, save_every 500, log_every 10 count things: give whole numbers above"),
         ({"held_out": "1"}, r"^held_out is 1: give a share between 0 and 1 to measure with\.$"),
         ({"precision": "fp8"}, r"^Unknown precision 'fp8': use fp32 or bf16\.$"),
+        ({"optimizer": "sgd"}, r"^Unknown optimizer 'sgd': use adamw or muon\.$"),
         ({"batch": "9", "accumulation": "2"}, r"^A batch of 9 cannot be split into 2 micro-batches: make it a multi"),
     ],
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_model import tiny_model
+from tiny_model import TINY_PERCEIVER, tiny_model
 
+from medsight_core.errors import InputError
 from medsight_core.training.losses import RegionTargets
 from medsight_core.training.region_tasks import CodebookTask, RegionTask, hard_dice, measure_pairs, united
 
@@ -55,7 +56,7 @@ def test_nothing_found_where_nothing_is_counts_as_right():
 
 
 def test_steps_by_name_ask_for_what_is_there_and_for_what_is_not():
-    task = RegionTask(tiny_model()[0], decode_share=0.0, named_share=1.0)
+    task = RegionTask(model_with_class_queries(), decode_share=0.0, named_share=1.0)
     halves = torch.zeros(3, 32, 32)
     halves[0, :16], halves[1, 16:24], halves[2, 24:] = 1, 1, 1
     target = RegionTargets(halves, torch.tensor([2, 1, 1]))
@@ -73,9 +74,42 @@ def test_steps_by_name_ask_for_what_is_there_and_for_what_is_not():
     totals = torch.tensor(task.count(batch))
     assert totals.tolist() == [3, 3, 2, 1]
     task.losses(batch, totals)["loss"].backward()
-    assert task.named.weight.grad.abs().sum() > 0
+    assert task.model.perceiver.class_queries.grad.abs().sum() > 0
     assert task.model.perceiver.queries.grad is None, "the learned queries take no part"
 
 
-def test_nobody_asks_by_name_unless_told():
-    assert RegionTask(tiny_model()[0]).named is None
+def test_some_steps_by_name_ask_for_few_things_and_count_as_many():
+    task = RegionTask(model_with_class_queries(), named_share=1.0)
+    task.FEW, task.MATCHED, task.NAMED, task.PRESENT = 2, 1, 4, 3
+    target = RegionTargets(torch.ones(3, 32, 32), torch.tensor([0, 1, 2]))
+    batch = {"pixel_values": torch.zeros(1, 3, 56, 56), "masks": [target.masks], "classes": [target.classes]}
+    seen = set()
+    for _ in range(20):
+        classes, (wanted, _) = task._ask(target, int(task.steps), index=0)
+        assert task.count(batch)[2] == len(wanted)
+        seen.add((len(classes), len(wanted)))
+        task.after_step()
+    assert seen == {(2, 1), (4, 3)}
+
+
+def test_the_finest_scale_may_learn_later():
+    task = RegionTask(tiny_model()[0], decode_share=0.0, coarse_steps=1)
+    batch = {
+        "pixel_values": torch.randn(1, 3, 56, 56), "masks": [torch.ones(1, 32, 32)], "classes": [torch.tensor([1])],
+        "indices": torch.tensor([0]),
+    }  # fmt: skip
+    finest = task.model.perceiver.stages[-1].image_ffn.up.weight
+    task.losses(batch, torch.tensor(task.count(batch)))["loss"].backward()
+    assert finest.grad is None
+    task.after_step()
+    task.losses(batch, torch.tensor(task.count(batch)))["loss"].backward()
+    assert finest.grad.abs().sum() > 0
+
+
+def test_a_model_without_class_queries_cannot_be_asked_by_name():
+    with pytest.raises(InputError, match=r"^named_share is 0.5 and the model has no class queries: set"):
+        RegionTask(tiny_model()[0], named_share=0.5)
+
+
+def model_with_class_queries():
+    return tiny_model(perceiver_config={**TINY_PERCEIVER, "class_queries": True})[0]

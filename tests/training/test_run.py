@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from medsight_core.errors import InputError
 from medsight_core.training.run import StageRun, run_stage, split
@@ -92,6 +93,32 @@ def test_a_stopped_stage_goes_on_to_the_same_weights(run_of, name):
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert json.loads((whole.folder / "metrics.json").read_text())["end"] == pytest.approx(
         json.loads((stopped.folder / "metrics.json").read_text())["end"]
+    )
+
+
+@pytest.mark.parametrize(("name", "learns"), [("codebook", "model.codebook."), ("align-text", "rows.")])
+def test_a_checkpoint_holds_what_learns(run_of, name, learns):
+    run = run_of(name, steps=2)
+    run_stage(run)
+    held = load_file(run.folder / "checkpoints" / "checkpoint-2" / "model.safetensors")
+    assert any(key.startswith(learns) for key in held)
+    assert not any(key.startswith(("model.vision.", "model.language.")) for key in held)
+
+
+def test_a_checkpoint_that_does_not_fit_is_told(run_of):
+    run_stage(run_of("codebook", steps=2))
+    run = run_of("codebook", steps=2)
+    shutil.rmtree(run.folder / "model")
+    path = run.folder / "checkpoints" / "checkpoint-2" / "model.safetensors"
+    held = load_file(path)
+    lost = min(key for key in held if key.startswith("model.codebook."))
+    del held[lost]
+    save_file(held, path, metadata={"format": "pt"})
+    with pytest.raises(InputError) as told:
+        run_stage(run, resume=True)
+    assert str(told.value) == (
+        f"The last checkpoint in '{run.folder / 'checkpoints'}' does not fit (1 keys, the first is {lost}): train "
+        "anew in another folder."
     )
 
 

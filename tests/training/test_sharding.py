@@ -134,3 +134,10 @@ def losses(folder: Path) -> list[float]:
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model" / "model.safetensors")
+
+
+def test_muon_on_a_model_that_is_spread_is_refused(start_model, grounded, tmp_path):
+    stage = STAGES["instruct"]
+    wanted = StageRun(stage, start_model, grounded, tmp_path, replace(stage.recipe, optimizer="muon"), fsdp=True)
+    with pytest.raises(InputError, match=r"^Muon needs whole matrices and --fsdp splits them: use --set optimizer=ad"):
+        run_stage(wanted)
