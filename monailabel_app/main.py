@@ -6,17 +6,27 @@ cheap: the weights are read at the first question, or by `MedSightApp.warm_up`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from medsight_core import __version__
+from medsight_core.data.correction_store import CorrectionStore
+from medsight_core.data.worklist import Worklist
+from medsight_core.engine.choice import STRATEGIES
+from medsight_core.engine.registry import Registry
+from medsight_core.engine.served import ServedModel
+from medsight_core.files import OWN_FOLDER
 from medsight_core.server import absent
 from medsight_core.server.failures import log_incident
+from medsight_core.server.lookout import Lookout
 
 absent.install()  # before anything of MONAI Label
 
 from monailabel.interfaces.app import MONAILabelApp  # noqa: E402
 
 from monailabel_app.lib.infers.medsight import MedSightInfer, model_folder  # noqa: E402
+from monailabel_app.lib.strategies.worklist import WorklistStrategy, images_of  # noqa: E402
+from monailabel_app.lib.trainers.medsight import MedSightTrain  # noqa: E402
 
 
 class MedSightApp(MONAILabelApp):
@@ -24,7 +34,12 @@ class MedSightApp(MONAILabelApp):
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, Any]) -> None:
         """Set up the datastore in ``studies``; load nothing."""
-        self._medsight = MedSightInfer(model_folder(conf), device=conf.get("device", "cpu"))
+        self._registry = Registry.of_studies(Path(studies), model_folder(conf))
+        self._served = ServedModel(self._registry, conf.get("device", "cpu"))
+        self._medsight = MedSightInfer(self._served)
+        self._own = Path(studies) / OWN_FOLDER
+        self._worklist = Worklist(self._own / "worklist.json", self._served.sight())
+        self._corrections = CorrectionStore(self._own / "corrections")
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -33,14 +48,43 @@ class MedSightApp(MONAILabelApp):
             description="Ask a medical volume in plain words, get a sentence and named segments.",
             version=__version__,
         )
+        self._lookout = Lookout(self._worklist, self._images, self._medsight.impression)
 
     def init_infers(self) -> dict[str, MedSightInfer]:
         """The one model, under the name that ``/infer/{model}`` uses."""
         return {"medsight": self._medsight}
 
+    def init_trainers(self) -> dict[str, MedSightTrain]:
+        """Learning from corrections, under the name that ``/train/{model}`` uses."""
+        return {"medsight": MedSightTrain(self._served, self._corrections, self._own / "sets")}
+
+    def init_strategies(self) -> dict[str, WorklistStrategy]:
+        """The strategies of ``/activelearning/{strategy}``; clients take the first for the default."""
+        return {name: WorklistStrategy(name, self._worklist) for name in STRATEGIES}
+
+    def strategies(self) -> list[str]:
+        """Their names."""
+        return list(self._strategies)
+
+    def corrections(self) -> CorrectionStore:
+        """Every version of every corrected label."""
+        return self._corrections
+
+    def trainer(self) -> MedSightTrain:
+        """Learning from corrections."""
+        return self._trainers["medsight"]
+
+    def codes(self) -> dict[str, str]:
+        """The model's region code by structure name."""
+        return self._medsight.codes()
+
     def describe(self) -> dict[str, Any]:
         """What `MedSightInfer.describe` says."""
         return self._medsight.describe()
+
+    def registry(self) -> Registry:
+        """The versions of the model."""
+        return self._registry
 
     def cleanup_sessions(self) -> None:
         """Remove expired sessions; called every few minutes in a thread that an exception would end for good."""
@@ -50,5 +94,12 @@ class MedSightApp(MONAILabelApp):
             log_incident(error)
 
     def warm_up(self) -> None:
-        """Load the model now, so that the first question does not wait for it."""
+        """Load the model now, so that the first question does not wait for it; then look at the studies."""
+        self._registry.clean_up()
         self._medsight.engine()
+        self._lookout.start()
+
+    def _images(self) -> dict[str, Path]:
+        """What there is to look at; with another version, which may see otherwise, anew."""
+        self._worklist.of_model(self._served.sight())
+        return images_of(self.datastore())

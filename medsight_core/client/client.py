@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from medsight_core.client.multipart import FileUpload
-from medsight_core.client.reply import Reply, ServerInfo, parse_json, parse_reply
+from medsight_core.client.asking import Exchange, OnEvent, ask
+from medsight_core.client.multipart import FileUpload, OnProgress
+from medsight_core.client.reply import Reply, ServerInfo, parse_json
 from medsight_core.client.transport import CONNECT_TIMEOUT, READ_TIMEOUT, SHORT_READ_TIMEOUT, Transport
 from medsight_core.errors import InputError, NotFoundError, ServerError, TooLargeError
 from medsight_core.protocol import (
+    CAPABILITY_JOBS,
     DEFAULT_PORT,
     EXTENSION_SEGMENTATION,
-    PATH_INFER,
+    PATH_DATASTORE,
     PATH_INFO,
     PATH_SESSION,
+    SCOPE_RANGE,
+    PlaneRange,
     PlaneRequest,
     check_id,
     label_extension,
@@ -53,6 +58,7 @@ class MedSightClient:
     ):
         """Opens no connection yet."""
         self._transport = Transport(address, token, connect_timeout, read_timeout)
+        self._read_timeout = read_timeout
         self._info: ServerInfo | None = None
 
     @property
@@ -81,10 +87,21 @@ class MedSightClient:
         self._info = ServerInfo.from_json(parse_json(response.content))
         return self._info
 
-    def upload(self, path: str | Path) -> str:
+    def studies(self) -> tuple[str, ...]:
+        """Ids of the images that the server has, for `ask`, in alphabetical order."""
+        response = self._transport.request("GET", PATH_DATASTORE, params={"output": "all"})
+        try:
+            return tuple(sorted(check_id(image) for image in parse_json(response.content)["objects"]))
+        except (KeyError, TypeError, InputError):
+            raise ServerError(
+                "The server's list of studies makes no sense: check that it is a MedSIGHT server of this version."
+            ) from None
+
+    def upload(self, path: str | Path, on_progress: OnProgress | None = None) -> str:
         """Send one image file (NRRD, NIfTI or MetaImage), streamed from disk; the id of a session that holds it.
 
         The server sees only the file's extension, never its name. Sessions expire by themselves after an hour.
+        on_progress: called in this thread with the bytes sent and their total; what it raises ends the upload.
         Raises NotFoundError, InputError (a folder) or TooLargeError before anything travels.
         """
         file = Path(path)
@@ -93,7 +110,7 @@ class MedSightClient:
         if not file.is_file():
             raise NotFoundError(f"There is no file {file}: check the path.")
         limit = (self._info or self.info()).max_upload_bytes
-        body = FileUpload("files", file, "image" + _extension(file))
+        body = FileUpload("files", file, "image" + _extension(file), on_progress)
         if len(body) > limit:
             raise TooLargeError(
                 f"The image has {file.stat().st_size / 1e6:.1f} MB and the server takes at most {limit / 1e6:.1f} MB: "
@@ -118,18 +135,25 @@ class MedSightClient:
         session: str | None = None,
         image: str | None = None,
         scope: str = "volume",
-        plane: PlaneRequest | Mapping[str, Any] | str | None = None,
+        plane: PlaneRequest | PlaneRange | Mapping[str, Any] | str | None = None,
         history: Sequence[tuple[str, str]] = (),
         modality: str | None = None,
         window: str | None = None,
+        threshold: float | None = None,
         result_extension: str = EXTENSION_SEGMENTATION,
+        on_event: OnEvent | None = None,
+        cancel: threading.Event | None = None,
     ) -> Reply:
         """Ask about an uploaded image (``session``) or one of the server's studies (``image``).
 
-        scope: "volume", or "plane" with ``plane``: "axial:42" (an index in stored voxel order) or a `PlaneRequest`.
+        scope: "volume", "plane" with ``plane``: "axial:42" (an index in stored voxel order) or a `PlaneRequest`, or
+            "range" with ``plane``: "axial:10-20" or a `PlaneRange`.
         history: earlier (question, answer) pairs of the same conversation, oldest first.
         modality, window: override what the server would choose, such as "CT" and "lung".
+        threshold: least probability, 0..1, at which a thing counts as seen; the model's own by default.
         result_extension: format of the label file, ".seg.nrrd", ".nrrd" or ".nii.gz".
+        on_event: called in this thread with each `Progress` and `Text` meanwhile; an older server tells none.
+        cancel: setting it ends the wait within a second, with CancelledError, and the server's work where it can.
 
         Raises InputError or TooLargeError before anything travels when the question cannot be asked; NotFoundError when
         the server does not have the image, or no longer.
@@ -140,10 +164,11 @@ class MedSightClient:
             {
                 "prompt": prompt,
                 "scope": scope,
-                "plane": plane.to_json() if isinstance(plane, PlaneRequest) else plane,
+                "plane": plane.to_json() if isinstance(plane, (PlaneRequest, PlaneRange)) else plane,
                 "history": history,
                 "modality": modality,
                 "window": window,
+                "threshold": threshold,
             }
         )
         params = question.to_params()
@@ -152,12 +177,15 @@ class MedSightClient:
             query = {"session_id": check_id(session, "session id")}
         else:
             query = {"image": check_id(image)}
-        if self._info is None:
-            self.info()  # a newer server must say so, not be misunderstood
-        response = self._transport.request(
-            "POST", PATH_INFER, params={**query, "output": "all"}, data={"params": json.dumps(params)}
-        )
-        return parse_reply(response.headers.get("Content-Type", ""), response.content)
+        info = self._info or self.info()  # a newer server must say so, not be misunderstood
+        if question.scope == SCOPE_RANGE and SCOPE_RANGE not in info.scopes:
+            raise InputError(
+                "This server is older and knows no ranges of planes: ask about one plane or the whole volume, or "
+                "update the server."
+            )
+        transport = self._transport if cancel is None else self._transport.another()
+        exchange = Exchange(transport, query, {"params": json.dumps(params)}, CAPABILITY_JOBS in info.capabilities)
+        return ask(exchange, self._read_timeout, on_event, cancel)
 
 
 def _extension(path: Path) -> str:

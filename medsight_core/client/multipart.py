@@ -12,24 +12,41 @@ from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator, Mapping
 
 CHUNK_BYTES = 1 << 20  # few enough Python turns per gigabyte, small enough to see a closed connection early
 
+OnProgress = Callable[[int, int], None]
+
 
 class FileUpload:
-    """A request body of one form field that holds one file, read from disk while it is sent.
+    """A request body of text fields and one that holds a file, read from disk while it is sent.
 
     It has a length, so that the server can refuse what is too large before any of it travels.
     """
 
-    def __init__(self, field: str, path: Path, filename: str):
-        """``filename`` is what the server sees; give a neutral one, as real names may carry a patient's."""
+    def __init__(
+        self,
+        field: str,
+        path: Path,
+        filename: str,
+        on_progress: OnProgress | None = None,
+        texts: Mapping[str, str] | None = None,
+    ):
+        """``filename`` is what the server sees; give a neutral one, as real names may carry a patient's.
+
+        on_progress: hears how many bytes have gone, and of how many. texts: further fields, sent before the file.
+        """
+        self._on_progress = on_progress
         boundary = secrets.token_hex(16)
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self._path = path
+        before = "".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'
+            for name, text in (texts or {}).items()
+        )
         self._head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="{filename}"\r\n'
+            f'{before}--{boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="{filename}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode()
         self._tail = f"\r\n--{boundary}--\r\n".encode()
@@ -42,9 +59,13 @@ class FileUpload:
     def __iter__(self) -> Iterator[bytes]:
         """The body in chunks of at most `CHUNK_BYTES`."""
         yield self._head
+        sent = len(self._head)
         with open(self._path, "rb") as file:
             while chunk := file.read(CHUNK_BYTES):
+                if self._on_progress is not None:
+                    self._on_progress(sent, self._length)
                 yield chunk
+                sent += len(chunk)
         yield self._tail
 
 

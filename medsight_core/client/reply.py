@@ -26,6 +26,7 @@ class ServerInfo:
     names: structures the model knows, by modality.
     suggestions: example questions, by modality.
     limits: numbers such as ``upload_bytes``, by name.
+    capabilities: what it can beside answering, such as `medsight_core.protocol.CAPABILITY_JOBS`.
     """
 
     protocol: int = 1
@@ -36,6 +37,7 @@ class ServerInfo:
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     suggestions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
 
     @property
     def max_upload_bytes(self) -> int:
@@ -59,6 +61,7 @@ class ServerInfo:
                 names=_lists(data.get("names")),
                 suggestions=_lists(data.get("suggestions")),
                 limits={str(key): float(value) for key, value in (data.get("limits") or {}).items()},
+                capabilities=_words(data.get("capabilities", ())),
             )
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ServerError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
-from typing import Any
+from typing import Any, Generator
 from urllib.parse import urlsplit
 
 import requests
@@ -43,6 +43,7 @@ class Transport:
     def __init__(self, address: str, token: str | None, connect_timeout: float, read_timeout: float):
         """``address`` may leave out ``http://``; timeouts are in seconds."""
         self.address, host = _normalise(address)
+        self._arguments = (address, token, connect_timeout, read_timeout)
         self._timeouts = (connect_timeout, read_timeout)
         self._session = requests.Session()
         # A proxy from the environment cannot reach this machine's own loopback, and must not see what goes there.
@@ -51,7 +52,7 @@ class Transport:
         self._session.auth = _Bearer(token)
 
     def request(self, method: str, path: str, *, read_timeout: float | None = None, **kwargs: Any) -> requests.Response:
-        """The server's reply, complete and with status 2xx.
+        """The server's reply, with status 2xx, and complete unless ``stream`` is true.
 
         Raises ServerUnavailableError when nobody answers or not in time, ServerError when the connection breaks or the
         reply is a redirect, and for other statuses the error of `medsight_core.errors.from_status`.
@@ -71,6 +72,36 @@ class Transport:
         if not response.ok:
             raise self._refusal(response)
         return response
+
+    def lines(self, path: str, headers: dict[str, str], *, read_timeout: float) -> Generator[bytes, None, None]:
+        """The lines of a ``GET`` reply as they arrive; errors as `request`, whenever they happen.
+
+        read_timeout: seconds that may pass between two lines.
+        """
+        with self.request("GET", path, read_timeout=read_timeout, headers=headers, stream=True) as response:
+            try:
+                yield from response.iter_lines()  # its default size does not hold back what comes chunked, as this does
+            except requests.exceptions.RequestException as error:
+                raise self._failure(error, (self._timeouts[0], read_timeout)) from None
+
+    def chunks(self, response: requests.Response) -> Generator[bytes, None, None]:
+        """The body of a reply that was asked for with ``stream``, a piece at a time; errors as `request`."""
+        with response:
+            try:
+                yield from response.iter_content(1 << 20)
+            except requests.exceptions.RequestException as error:
+                raise self._failure(error, self._timeouts) from None
+
+    def broken(self) -> ServerError:
+        """The error of a reply that stops half way."""
+        return ServerError(
+            f"The MedSIGHT server at {self.address} broke the connection before its reply was complete: "
+            "see whether it still runs and what its log says, then ask again."
+        )
+
+    def another(self) -> Transport:
+        """One to the same server for another thread: requests' sessions are not made to be shared."""
+        return Transport(*self._arguments)
 
     def close(self) -> None:
         """Drop the open connections."""
@@ -92,16 +123,13 @@ class Transport:
             return ServerUnavailableError(
                 f"Nobody answers at {self.address} within {timeout[0]:g} seconds: {START_ADVICE}."
             )
-        if isinstance(error, kinds.ReadTimeout):
+        if isinstance(error, kinds.ReadTimeout) or _came_late(error):
             return ServerUnavailableError(
                 f"The MedSIGHT server at {self.address} said nothing for {timeout[1]:g} seconds: "
                 "ask about one plane instead of the volume, or give it more time with read_timeout."
             )
         if isinstance(error, (kinds.ChunkedEncodingError, kinds.ContentDecodingError)) or _was_connected(error):
-            return ServerError(
-                f"The MedSIGHT server at {self.address} broke the connection before its reply was complete: "
-                "see whether it still runs and what its log says, then ask again."
-            )
+            return self.broken()
         if isinstance(error, kinds.ConnectionError):
             return ServerUnavailableError(f"No MedSIGHT server answers at {self.address}: {START_ADVICE}.")
         return InputError(f"No request can be made to {self.address}: write the address as http://host:port.")
@@ -178,6 +206,11 @@ def _was_connected(error: BaseException) -> bool:
     return isinstance(error, requests.exceptions.ConnectionError) and "aborted" in str(reason)
 
 
+def _came_late(error: requests.exceptions.RequestException) -> bool:
+    """Whether a reply that had begun came to a halt; requests tells that from a broken connection in the text alone."""
+    return isinstance(error, requests.exceptions.ConnectionError) and "Read timed out" in str(error)
+
+
 def _detail(response: requests.Response) -> str:
     """The sentence in a reply ``{"detail": sentence}``, or "" when there is none.
 
@@ -185,7 +218,7 @@ def _detail(response: requests.Response) -> str:
     """
     try:
         detail = response.json().get("detail")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, requests.exceptions.RequestException):  # the last: it broke off half way
         return ""
     is_sentence = isinstance(detail, str) and detail != http.client.responses.get(response.status_code)
     return detail if is_sentence else ""

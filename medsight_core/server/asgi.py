@@ -2,7 +2,8 @@
 
 Two rules hold it together. What is not added here does not exist: MONAI Label's app is not mounted whole, because it
 writes files where it is told, lets any web page in and serves its logs. And nothing slow runs on the event loop: the
-model works in a thread, one question at a time, so ``/medsight/info`` answers in milliseconds throughout.
+model works in a thread, one question at a time (`medsight_core.server.jobs`), so ``/medsight/info`` answers in
+milliseconds throughout.
 """
 
 from __future__ import annotations
@@ -10,18 +11,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import anyio
 from fastapi import FastAPI, Request
 
 from medsight_core import NOTICE, __version__
 from medsight_core.protocol import (
+    CAPABILITY_JOBS,
+    CAPABILITY_UNCHANGED,
     MAX_HISTORY_TURNS,
     MAX_PROMPT_CHARACTERS,
     MAX_VOXELS,
     PATH_INFO,
     PROTOCOL_VERSION,
 )
-from medsight_core.server import failures, infer, login, stock, uploads
+from medsight_core.server import (
+    corrections,
+    failures,
+    infer,
+    jobs,
+    login,
+    models,
+    reviews,
+    sampling,
+    stock,
+    training,
+    uploads,
+)
 from medsight_core.server.guard import Guard
 from medsight_core.server.settings import Settings
 
@@ -37,11 +51,17 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
     stock.configure(settings)
     app = FastAPI(title="MedSIGHT", version=__version__, openapi_url=None)
     app.state.label_app = stock.start_app(workspace)
-    app.state.one_at_a_time = anyio.CapacityLimiter(1)
+    app.state.jobs = jobs.Jobs()
     failures.add_handlers(app)
     app.state.token = settings.token
     app.include_router(login.router)
     app.include_router(infer.router)
+    app.include_router(jobs.router)
+    app.include_router(sampling.router)
+    app.include_router(corrections.router)
+    app.include_router(reviews.router)
+    app.include_router(training.router)
+    app.include_router(models.router)
     app.include_router(uploads.router)
 
     @app.get(PATH_INFO)
@@ -51,6 +71,7 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
             "protocol": PROTOCOL_VERSION,
             "version": __version__,
             "notice": NOTICE,
+            "capabilities": [CAPABILITY_JOBS, CAPABILITY_UNCHANGED],
             "limits": {
                 "upload_bytes": settings.max_upload_bytes,
                 "voxels": MAX_VOXELS,

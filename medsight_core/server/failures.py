@@ -30,6 +30,13 @@ def refusal(error: MedSightError) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status_code=error.http_status, headers=headers)
 
 
+def foreseen(error: Exception) -> MedSightError:
+    """The error itself, or for one that nobody foresaw the incident that it becomes in the log."""
+    if isinstance(error, MedSightError):
+        return error
+    return MedSightError(f"The server failed inside: look for incident {log_incident(error)} in its log and report it.")
+
+
 def log_incident(error: BaseException) -> str:
     """Log an unforeseen exception without its text, and return the incident number for the person who met it."""
     incident = secrets.token_hex(4)
@@ -58,10 +65,9 @@ class Incidents:
         try:
             await self.app(scope, receive, watching)
         except Exception as error:
-            incident = log_incident(error)
+            told = foreseen(error)
             if scope["type"] == "http" and not started:
-                detail = f"The server failed inside: look for incident {incident} in its log and report it."
-                await JSONResponse({"detail": detail}, status_code=500)(scope, receive, send)
+                await refusal(told)(scope, receive, send)
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -69,7 +75,7 @@ def add_handlers(app: FastAPI) -> None:
     from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
     @app.exception_handler(MedSightError)
-    async def foreseen(_: Request, error: MedSightError) -> JSONResponse:
+    async def ours(_: Request, error: MedSightError) -> JSONResponse:
         return refusal(error)
 
     @app.exception_handler(RequestValidationError)
@@ -86,9 +92,8 @@ def add_handlers(app: FastAPI) -> None:
     async def stock(_: Request, error: HTTPException) -> JSONResponse:
         detail = error.detail
         if detail == HTTPStatus(error.status_code).phrase:  # Starlette's own words for "no such route"
-            detail = (
-                f"{detail}: of MONAI Label's calls this server has info, session, infer, datastore, activelearning."
-            )
+            kept = "info, session, infer, datastore, activelearning, train"
+            detail = f"{detail}: of MONAI Label's calls this server has {kept}."
         return JSONResponse({"detail": detail}, status_code=error.status_code, headers=error.headers)
 
     for kind, what in ((ImageNotFoundException, "image"), (LabelNotFoundException, "label")):

@@ -1,14 +1,15 @@
-"""``POST /infer/{model}``: MONAI Label's own call, answered in MONAI Label's own form, one question at a time.
+"""``POST /infer/{model}``: MONAI Label's own call, answered in MONAI Label's own form.
 
-The model runs in a worker thread behind a limiter of one, so that everything else keeps answering in milliseconds while
-it works. Bad questions are refused before they queue. Knows nothing of the engine: the MONAI Label task asks it.
+Bad questions are refused before they queue (`accepted`). The others stand in one line with the jobs, and the model
+works in a thread, so that everything else keeps answering in milliseconds. Knows nothing of the engine: the MONAI Label
+task asks it.
 """
 
 from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Callable
 
 import anyio.to_thread
 from fastapi import APIRouter, Form, Request
@@ -17,12 +18,12 @@ from urllib3.fields import RequestField
 from urllib3.filepost import encode_multipart_formdata
 
 from medsight_core.errors import InputError, NotFoundError
-from medsight_core.protocol import PATH_INFER
+from medsight_core.protocol import MODEL, PATH_INFER
+from medsight_core.server.job import Job, Progress, Result, Say
 from medsight_core.server.question import question_of
 from medsight_core.server.uploads import json_object
 
 OUTPUTS = ("all", "json", "image")
-MODEL = PATH_INFER.rpartition("/")[2]
 
 router = APIRouter()
 
@@ -47,42 +48,56 @@ async def infer(
         raise InputError(
             f"This output is not offered: use one of {', '.join(OUTPUTS)}, and write DICOM SEG from Slicer."
         )
+    job = Job(await accepted(request.app.state.label_app, image, session_id, params))
+    return build_response(await request.app.state.jobs.answer(job), output)
+
+
+async def accepted(label_app: Any, image: str, session_id: str, params: str) -> Callable[[Progress, Say], Result]:
+    """The work of answering ``params`` about an image, for a thread to do.
+
+    Raises InputError, TooLargeError or NotFoundError for a question that cannot be asked.
+    """
     question = json_object(params)
     if "image" in question:
         raise InputError("The params must not name an image: use image=ID or session_id=ID in the address.")
-    question_of(question)  # refuse what is wrong before it waits for the model
-    label_app = request.app.state.label_app
+    question_of(question)
+    await anyio.to_thread.run_sync(_image_path, label_app, image, session_id)
 
-    def answer() -> tuple[dict[str, Any], str, bytes | None]:
-        path = _image_path(label_app, image, session_id)
-        result = label_app.infer({**question, "model": model, "image": path})
+    def answer(progress: Progress, say: Say) -> Result:
+        asked = {
+            **question,
+            "model": MODEL,
+            "image": _image_path(label_app, image, session_id),  # again: it may have gone while this waited
+            "progress": progress,  # plain functions, which survive MONAI Label's deep copy of a request
+            "say": say,
+        }
+        result = label_app.infer(asked)
         label_file = Path(result["file"]) if result["file"] else None
         if label_file is None:
-            return result["params"], "", None
+            return Result(result["params"])
         try:
             # The name is not the file's own: MONAI Label's client saves under it, perhaps into this very folder.
             name = f"medsight-{secrets.token_hex(4)}{''.join(label_file.suffixes)}"
-            return result["params"], name, label_file.read_bytes()
+            return Result(result["params"], name, label_file.read_bytes())
         finally:
             label_file.unlink()
 
-    reply, name, label = await anyio.to_thread.run_sync(answer, limiter=request.app.state.one_at_a_time)
-    return build_response(reply, name, label, output)
+    return answer
 
 
-def build_response(reply: dict[str, Any], name: str, label: bytes | None, output: str) -> Response:
+def build_response(result: Result, output: str = "all") -> Response:
     """The reply in the form that ``output`` asks for; NotFoundError for an ``image`` that was not made."""
     if output == "image":
-        if label is None:
+        if result.label is None:
             raise NotFoundError("Nothing was found, so there is no label file: use output=json to read the answer.")
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(label, media_type="application/octet-stream", headers=headers)
-    answer = JSONResponse(reply)
-    if output == "json" or label is None:
+        headers = {"Content-Disposition": f'attachment; filename="{result.name}"'}
+        return Response(result.label, media_type="application/octet-stream", headers=headers)
+    answer = JSONResponse(result.reply)
+    if output == "json" or result.label is None:
         return answer
     params = RequestField("params", bytes(answer.body))
     params.make_multipart(content_type="application/json")
-    image = RequestField("image", label, filename=name)
+    image = RequestField("image", result.label, filename=result.name)
     image.make_multipart(content_type="application/octet-stream")
     body, content_type = encode_multipart_formdata([params, image])
     return Response(body, media_type=content_type)

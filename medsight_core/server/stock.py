@@ -70,11 +70,12 @@ def start_app(workspace: Path) -> Any:
 def add_kept_calls(app: FastAPI) -> None:
     """Add those of MONAI Label's own endpoints that are safe behind the guard; nothing else of it can be reached.
 
-    Left out: uploads (ours check what arrives), ``/infer`` (ours does not block), ``/train`` and ``/scoring`` until
-    there is something to run, and for good ``/proxy``, ``/model``, ``/logs``, ``/ohif``, ``/batch``, ``/reload``, the
-    data set archive, which leaves a file behind, and the removal of images.
+    Left out: all that writes images, labels and what is known of labels (ours check what arrives), ``/infer`` and
+    ``/activelearning`` (ours do not block), starting and stopping ``/train`` (ours lets one run at a time),
+    ``/scoring`` until there is something to run, and for good ``/proxy``, ``/model``, ``/logs``, ``/ohif``, ``/batch``,
+    ``/reload``, the data set archive, which leaves a file behind, and the removal of images.
     """
-    from monailabel.endpoints import activelearning, datastore, info, session, train
+    from monailabel.endpoints import datastore, info, session, train
 
     for method, path, endpoint in (
         ("GET", "/info/", info.api_app_info),
@@ -89,9 +90,6 @@ def add_kept_calls(app: FastAPI) -> None:
         ("GET", "/datastore/label", datastore.api_download_label),
         ("DELETE", "/datastore/label", datastore.api_remove_label),
         ("GET", "/datastore/label/info", datastore.api_get_label_info),
-        ("PUT", "/datastore/label/info", datastore.api_put_label_info),
-        ("PUT", "/datastore/updatelabelinfo", datastore.api_update_label_info),
-        ("POST", "/activelearning/{strategy}", activelearning.api_sample),
         ("GET", "/train/", train.api_status),  # clients ask whether a training runs
     ):
         app.add_api_route(path, endpoint, methods=[method])

@@ -1,4 +1,4 @@
-"""How files come in: ``PUT /session/``, ``/datastore/image``, ``/datastore/label``, as MONAI Label's clients send them.
+"""How images come in: ``PUT /session/`` and ``/datastore/image``, as MONAI Label's clients send them.
 
 MONAI Label's own versions write wherever a name points, unpack archives, keep the sender's file name (it may hold a
 patient's), hold up the event loop while copying and leave a copy behind on failure. These take one image file of a
@@ -62,28 +62,6 @@ async def add_image(
         with tempfile.TemporaryDirectory() as folder:
             path = save_upload(file, Path(folder))
             return {"image": request.app.state.label_app.datastore().add_image(image_id, str(path), information)}
-
-    return await anyio.to_thread.run_sync(store)
-
-
-@router.put("/datastore/label")
-async def save_label(
-    request: Request,
-    image: str,
-    label: Annotated[UploadFile, File()],
-    tag: str = "final",
-    params: Annotated[str, Form()] = "{}",
-) -> dict[str, Any]:
-    """Keep a corrected label beside its image; reply ``{"image", "label"}``. ``params`` is stored with it."""
-    information = json_object(params)
-    image_id, label_tag = check_id(image), check_id(tag or "final", "label tag")
-
-    def store() -> dict[str, Any]:
-        label_app = request.app.state.label_app
-        with tempfile.TemporaryDirectory() as folder:
-            path = save_upload(label, Path(folder))
-            label_id = label_app.datastore().save_label(image_id, str(path), label_tag, information)
-        return {**(label_app.on_save_label(image_id, label_id) or {}), "image": image_id, "label": label_id}
 
     return await anyio.to_thread.run_sync(store)
 

@@ -17,8 +17,8 @@ from requests_toolbelt import MultipartEncoder
 from medsight_core.answer import Answer, Region
 from medsight_core.client.multipart import CHUNK_BYTES, FileUpload, parse_multipart
 from medsight_core.client.reply import ServerInfo
-from medsight_core.errors import InputError, NotFoundError, ServerError, TooLargeError
-from medsight_core.protocol import MAX_UPLOAD_BYTES, PlaneRequest
+from medsight_core.errors import CancelledError, InputError, NotFoundError, ServerError, TooLargeError
+from medsight_core.protocol import MAX_UPLOAD_BYTES, PlaneRange, PlaneRequest
 
 ANSWER = Answer(
     text="The right lung [1] is outlined.",
@@ -26,6 +26,7 @@ ANSWER = Answer(
     absent=("liver",),
 )
 NOTHING = Answer(text="The liver is not seen.", absent=("liver",))
+PLANES = PlaneRange("axial", 4, 20)
 
 
 def _multipart(answer: Answer = ANSWER, label: bytes = b"NRRD\r\n--x\r\n\r\n\x00\xff\r\n", filename="tmp1.seg.nrrd"):
@@ -66,6 +67,19 @@ def test_info_of_a_full_server(server):
     assert ServerInfo().max_upload_bytes == MAX_UPLOAD_BYTES
 
 
+def test_studies_are_listed_in_order(server):
+    server.on_json("GET /datastore/", {"name": "x", "objects": {"mr-brain": {}, "ct-chest": {"labels": {}}}})
+    assert server.client().studies() == ("ct-chest", "mr-brain")
+    assert server.seen[-1].path == "/datastore/?output=all"
+
+
+@pytest.mark.parametrize("reply", [[], {}, {"objects": {"../secret": {}}}, {"objects": 3}])
+def test_list_of_studies_that_makes_no_sense(server, reply):
+    server.on_json("GET /datastore/", reply)
+    with pytest.raises(ServerError, match="list of studies makes no sense"):
+        server.client().studies()
+
+
 def test_upload_sends_every_byte_and_hides_the_file_name(server, tmp_path):
     content = os.urandom(CHUNK_BYTES + 17) + b"\r\n"
     path = tmp_path / "Jane_Doe_1970.NII.GZ"
@@ -78,6 +92,23 @@ def test_upload_sends_every_byte_and_hides_the_file_name(server, tmp_path):
     assert part.filename == "image.nii.gz"
     assert b"Jane" not in seen.body
     assert "Transfer-Encoding" not in seen.headers
+
+
+def test_upload_tells_how_far_it_is_and_can_be_stopped(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("medsight_core.client.multipart.CHUNK_BYTES", 1000)
+    server.on_json("PUT /session/", {"session_id": "abc-1"})
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(b"x" * 2500)
+    told = []
+    server.client().upload(path, on_progress=lambda sent, total: told.append((sent, total)))
+    assert [sent - told[0][0] for sent, _ in told] == [0, 1000, 2000]
+    assert {total for _, total in told} == {int(server.seen[-1].headers["Content-Length"])}
+
+    def stop(sent, total):
+        raise CancelledError("Enough.")
+
+    with pytest.raises(CancelledError, match=r"Enough\."):
+        server.client().upload(path, on_progress=stop)
 
 
 def test_upload_above_the_servers_limit_never_travels(server, tmp_path):
@@ -126,6 +157,7 @@ def test_ask_sends_what_the_protocol_says(server):
         history=[("a", "b")],
         modality="CT",
         window="lung",
+        threshold=0.25,
     )
     seen = server.seen[-1]
     assert dict(urllib.parse.parse_qsl(seen.path.partition("?")[2])) == {"session_id": "s1", "output": "all"}
@@ -136,11 +168,24 @@ def test_ask_sends_what_the_protocol_says(server):
         "history": [["a", "b"]],
         "modality": "CT",
         "window": "lung",
+        "threshold": 0.25,
         "result_extension": ".seg.nrrd",
     }
     assert reply.answer == ANSWER
     assert reply.segmentation == label
     assert reply.filename == "tmp1.seg.nrrd"
+
+
+@pytest.mark.parametrize("plane", ["Axial: 20 - 4", {"orientation": "axial", "first": 4, "last": 20}, PLANES])
+def test_a_range_of_planes_is_asked_of_servers_that_know_ranges(server, plane):
+    server.on_json("POST /infer/medsight", NOTHING.to_json())
+    with pytest.raises(InputError, match="This server is older and knows no ranges of planes: ask about one plane or"):
+        server.client().ask("Outline the liver.", image="study-1", scope="range", plane=plane)
+    assert [seen.method for seen in server.seen] == ["GET"]
+    server.on_json("GET /medsight/info", {"protocol": 1, "scopes": ["plane", "range", "volume"]})
+    server.client().ask("Outline the liver.", image="study-1", scope="range", plane=plane)
+    params = json.loads(dict(urllib.parse.parse_qsl(server.seen[-1].body.decode()))["params"])
+    assert (params["scope"], params["plane"]) == ("range", PLANES.to_json())
 
 
 def test_answer_of_nothing_found_comes_as_json_alone(server):
@@ -163,6 +208,28 @@ def test_answer_of_nothing_found_comes_as_json_alone(server):
         ({"prompt": "x", "session": "s", "scope": "all"}, "Unknown scope 'all'"),
         ({"prompt": "x", "session": "s", "scope": "plane"}, "no plane is given"),
         ({"prompt": "x", "session": "s", "scope": "plane", "plane": "axial:x"}, "not a whole number"),
+        ({"prompt": "x", "session": "s", "scope": "range"}, "no planes are given: add plane, for example axial:10-20"),
+        (
+            {"prompt": "x", "session": "s", "scope": "range", "plane": "axial:4"},
+            "The range of planes 'axial:4' cannot be understood: write them as axial:10-20",
+        ),
+        (
+            {"prompt": "x", "session": "s", "scope": "range", "plane": {"first": 1, "last": 2}},
+            "Unknown plane orientation None: write them as axial:10-20",
+        ),
+        (
+            {
+                "prompt": "x",
+                "session": "s",
+                "scope": "range",
+                "plane": {"orientation": "axial", "first": 1, "last": 2.5},
+            },
+            "The plane's index 2.5 is not a whole number",
+        ),
+        (
+            {"prompt": "x", "session": "s", "threshold": 1.5},
+            "The threshold 1.5 is no probability: use a number from 0 to 1",
+        ),
         ({"prompt": "x", "session": "s", "result_extension": ".exe"}, "Unknown label format '.exe'"),
     ],
 )

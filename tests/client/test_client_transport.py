@@ -90,6 +90,20 @@ def test_gateway_error_hints_at_the_proxy(server):
         server.client().info()
 
 
+def test_refusal_cut_half_way_keeps_its_status(server):
+    def cut(handler):
+        handler.send_response(503)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"{")
+        handler.close_connection = True
+
+    server.on_call("GET /events", cut)
+    transport = server.client()._transport
+    with pytest.raises(ServerUnavailableError, match="HTTP 503"):
+        list(transport.lines("/events", {}, read_timeout=5.0))
+
+
 def test_reply_cut_half_way(server):
     def cut(handler):
         handler.send_response(200)

@@ -13,6 +13,8 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from medsight_core import Answer, Region
+from medsight_core.engine.registry import Registry
+from medsight_core.engine.served import ServedModel
 from medsight_core.errors import InputError, ModelError, NotFoundError
 from monailabel_app.lib.infers.medsight import MedSightInfer, label_names, model_folder
 
@@ -25,8 +27,8 @@ def image(tmp_path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def task(tiny_model_dir) -> MedSightInfer:
-    return MedSightInfer(tiny_model_dir)
+def task(tiny_model_dir, tmp_path_factory) -> MedSightInfer:
+    return MedSightInfer(ServedModel(Registry(tmp_path_factory.mktemp("models"), tiny_model_dir)))
 
 
 @pytest.fixture
@@ -37,16 +39,16 @@ def scratch(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def test_before_loading_it_describes_the_model_from_its_config(tiny_model_dir):
-    told = MedSightInfer(tiny_model_dir).describe()
+def test_before_loading_it_describes_the_model_from_its_config(tiny_model_dir, tmp_path):
+    told = MedSightInfer(ServedModel(Registry(tmp_path, tiny_model_dir))).describe()
     assert told["loaded"] is False
     assert told["model"]["version"] == "tiny"
     assert told["names"] == {"CT": ["right lung", "left lung"], "MR": ["left thalamus"]}
     assert told["suggestions"]["CT"]
 
 
-def test_the_engine_is_loaded_once(tiny_model_dir):
-    task = MedSightInfer(tiny_model_dir)
+def test_the_engine_is_loaded_once(tiny_model_dir, tmp_path):
+    task = MedSightInfer(ServedModel(Registry(tmp_path, tiny_model_dir)))
     engines = []
     threads = [threading.Thread(target=lambda: engines.append(task.engine())) for _ in range(4)]
     for thread in threads:
@@ -56,6 +58,31 @@ def test_the_engine_is_loaded_once(tiny_model_dir):
     assert len(engines) == 4
     assert len(set(map(id, engines))) == 1
     assert task.describe()["loaded"] is True
+
+
+def test_a_glance_makes_way_for_a_question(task, image, scratch):
+    asked, go_on, found = threading.Event(), threading.Event(), []
+
+    def progress(phase: str, done: float) -> None:
+        if phase == "generate":
+            asked.set()
+            go_on.wait(60)
+
+    question = threading.Thread(target=task, args=({"image": str(image), "progress": progress},))
+    glance = threading.Thread(target=lambda: found.append(task.impression(image)))
+    question.start()
+    assert asked.wait(60)
+    glance.start()
+    glance.join(1.0)
+    assert found == []
+    go_on.set()
+    question.join(60)
+    glance.join(60)
+    assert 0 <= found[0].uncertainty <= 1
+
+
+def test_it_knows_the_codes_of_its_names(task):
+    assert task.codes() == {"right lung": "M5_0", "left lung": "M5_1", "left thalamus": "M10_0"}
 
 
 def test_a_labelmap_is_always_written_and_fits_the_image(task, image):
@@ -100,7 +127,7 @@ def test_a_model_without_weights_is_a_model_error_at_each_question(tiny_model_di
     for file in tiny_model_dir.iterdir():
         if file.suffix != ".safetensors":
             shutil.copy(file, tmp_path)
-    task = MedSightInfer(tmp_path)
+    task = MedSightInfer(ServedModel(Registry(tmp_path / "models", tmp_path)))
     for _ in range(2):
         with pytest.raises(ModelError, match=r"The weights in .* cannot be loaded"):
             task({"image": str(image)})
@@ -110,7 +137,7 @@ def test_a_model_without_weights_is_a_model_error_at_each_question(tiny_model_di
 def test_a_model_without_usable_configuration_is_refused_at_once(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelError, match=r"config\.json"):
-        MedSightInfer(tmp_path)
+        MedSightInfer(ServedModel(Registry(tmp_path / "models", tmp_path)))
 
 
 def test_repeated_names_keep_their_labels():

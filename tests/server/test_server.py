@@ -29,7 +29,7 @@ def test_info_says_who_and_what(call):
     assert info["model"]["version"] == "tiny"
     assert info["model"]["licence"] == "Apache-2.0"
     assert info["limits"]["upload_bytes"] == UPLOAD_LIMIT
-    assert set(info["scopes"]) == {"volume", "plane"}
+    assert set(info["scopes"]) == {"volume", "range", "plane"}
     assert "axial" in info["orientations"]
     assert info["suggestions"]["CT"]
     assert info["names"]["CT"] == ["right lung", "left lung"]
@@ -49,6 +49,14 @@ def test_an_answer_has_outlines_exactly_when_it_has_regions(call):
     reply = parse_reply(response.headers["content-type"], response.content)
     assert reply.answer.text
     assert bool(reply.answer.regions) == (reply.segmentation is not None)
+
+
+def test_a_range_of_planes_may_be_asked(call):
+    response = ask(call, scope="range", plane={"orientation": "axial", "first": 5, "last": 3})
+    assert response.status_code == 200
+    answer = parse_reply(response.headers["content-type"], response.content).answer
+    assert answer.scope == "range"
+    assert all(3 <= region.slices[0] <= region.slices[1] <= 5 for region in answer.regions)
 
 
 def test_a_plane_may_be_asked(call):
@@ -86,6 +94,8 @@ PARAMS_NOT_OBJECT = "The form field params is not a JSON object"
         ("image=chest", {"scope": "plane"}, 400, "no plane is given"),
         ("image=chest", {"scope": "plane", "plane": "diagonal:1"}, 400, "Unknown plane orientation 'diagonal'"),
         ("image=chest", {"scope": "plane", "plane": "axial:999"}, 400, "999"),
+        ("image=chest", {"scope": "range"}, 400, "no planes are given"),
+        ("image=chest", {"scope": "range", "plane": "axial:4-999"}, 400, "There is no axial slice 999"),
         ("image=chest", {"modality": "XX"}, 400, "Unknown modality 'XX'"),
         ("image=chest", {"window": "rainbow"}, 400, "rainbow"),
         ("image=chest", {"history": "hello"}, 400, "The history must be a list"),
@@ -199,7 +209,7 @@ def test_no_token_no_answer(call):
         ("GET", "/proxy/dicom/studies"), ("GET", "/ohif/"), ("GET", "/logs/"), ("GET", "/logs/gpu"),
         ("GET", "/model/medsight"), ("PUT", "/model/medsight"), ("POST", "/reload"), ("POST", "/batch/infer/medsight"),
         ("POST", "/infer/wsi/medsight"), ("POST", "/scoring/dice"), ("GET", "/datastore/dataset"),
-        ("POST", "/train/medsight"), ("DELETE", "/train/"), ("DELETE", "/datastore/image?id=chest"),
+        ("POST", "/train/"), ("PUT", "/train/medsight"), ("DELETE", "/datastore/image?id=chest"),
     ],
 )  # fmt: skip
 def test_what_is_not_kept_of_monai_label_cannot_be_reached(call, method, path):
@@ -267,7 +277,8 @@ def test_no_prompt_id_or_file_name_is_logged(call, server, studies, tmp_path):
     call("PUT", "/datastore/image?image=CANARYID", files={"file": (path.name, path.read_bytes())})
     call("PUT", "/datastore/label?image=CANARYID&tag=CANARYTAG", files={"label": (path.name, path.read_bytes())})
     call("GET", "/datastore/label/info?label=CANARYID&tag=CANARYTAG")
-    call("POST", "/activelearning/random", json={"client_id": "CANARYCLIENT"})
+    call("POST", "/activelearning/hybrid", json={"client_id": "CANARYCLIENT"})
+    call("POST", "/activelearning/CANARYSTRATEGY")
     call("DELETE", "/datastore/label?id=CANARYID&tag=CANARYTAG")
     (studies / "CANARYID.nii.gz").unlink()  # the datastore's watcher notices in a thread of its own
     call("DELETE", f"/session/{session}")
@@ -305,7 +316,9 @@ def refused(response, status: int, text: str) -> None:
 
 
 def tree(folder: Path) -> set[Path]:
-    return {path for path in folder.rglob("*") if path.name not in (".lock", "datastore_v2.json")}
+    """All files but those that are written at any time in the background."""
+    background = (".lock", "datastore_v2.json", "worklist.json")
+    return {path for path in folder.rglob("*") if path.name not in background and path.suffix != ".part"}
 
 
 def files_in(folder: Path) -> set[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -50,15 +51,30 @@ def test_a_session_is_uploaded_asked_and_removed(client, studies, tmp_path):
     assert caught.value.status_code == 404
 
 
-def test_a_corrected_label_goes_into_the_datastore_and_comes_back(client, studies):
-    label = studies / "chest.nii.gz"
+def test_a_corrected_label_goes_into_the_datastore_and_comes_back(client, studies, tmp_path):
+    image = sitk.ReadImage(str(studies / "chest.nii.gz"))
+    label = tmp_path / "label.nii.gz"
+    sitk.WriteImage(sitk.Cast(image > 0, sitk.sitkUInt8), str(label))
     info = {"label_info": [{"name": "right lung", "idx": 1}], "medsight": {"prompt": "x"}}
     assert client().save_label("chest", str(label), "final", info)["label"] == "chest"
     back = Path(client().download_label("chest", "final"))
     assert back.read_bytes() == label.read_bytes()
     stored = client().datastore()["objects"]["chest"]["labels"]["final"]["info"]
-    assert stored["medsight"] == info["medsight"]
+    assert stored["medsight"]["prompt"] == "x"
+    assert [segment["name"] for segment in stored["medsight"]["segments"]] == ["right lung"]
     assert client().next_sample("random", {})["id"] != "chest"  # it has its label now
+
+
+def test_the_next_case_comes_with_a_score_and_a_reason_once_the_model_has_looked(client):
+    deadline = time.monotonic() + 60
+    while (case := client().next_sample("uncertainty", {}))["score"] == 0:
+        assert case["reason"] == "Taken by chance: the model has not looked at the images yet, or cannot."
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert case["id"] != "broken", "what cannot be read has no score"
+    assert 0 < case["score"] <= 1
+    assert case["reason"].startswith("The model is unsure here (")
+    assert set(client().info()["strategies"]) == {"hybrid", "uncertainty", "diversity", "random"}
 
 
 def check_labelmap(path: str, params: dict, source: Path) -> None:

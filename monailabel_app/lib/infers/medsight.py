@@ -9,18 +9,21 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from medsight_core.answer import Answer
 from medsight_core.engine.description import describe
 from medsight_core.engine.engine import Engine
+from medsight_core.engine.impression import Impression
+from medsight_core.engine.served import ServedModel
 from medsight_core.errors import ModelError
 from medsight_core.imaging.segmentation_file import write_labelmap, write_segmentation
+from medsight_core.imaging.shelf import VolumeShelf
 from medsight_core.imaging.volume import Volume, read_volume
-from medsight_core.model.loading import read_config
 from medsight_core.protocol import EXTENSION_SEGMENTATION
 from medsight_core.server.question import DEFAULT_PROMPT, question_of
 
@@ -28,9 +31,13 @@ MODEL_ENVIRONMENT = "MEDSIGHT_MODEL"
 
 
 class MedSightInfer(InferTask):
-    """One engine per process, loaded at the first use and asked by one thread at a time."""
+    """One engine per process, loaded at the first use and asked by one thread at a time.
 
-    def __init__(self, model_dir: Path, device: str = "cpu") -> None:
+    Between two questions it may become another version's (`ServedModel`). While one question is answered nobody else
+    loads a version, and only the thread that looks at images may still hold the one before.
+    """
+
+    def __init__(self, served: ServedModel) -> None:
         """Read what the model offers from its configuration; load nothing. Raises ModelError when that is unusable."""
         super().__init__(
             type=InferType.SEGMENTATION,
@@ -39,11 +46,12 @@ class MedSightInfer(InferTask):
             description="MedSIGHT: answers a question about the volume and outlines what it names.",
             config={"prompt": DEFAULT_PROMPT},  # MONAI Label's Slicer plugin shows this as an editable option
         )
-        self._model_dir = model_dir
-        self._device = device
+        self._served = served
         self._lock = threading.Lock()
-        self._engine: Engine | None = None
-        self._description = describe(read_config(model_dir))
+        self._idle = threading.Event()
+        self._idle.set()
+        self._shelf = VolumeShelf()
+        served.config()
 
     def is_valid(self) -> bool:
         """Always: an unusable model does not get this far."""
@@ -52,36 +60,65 @@ class MedSightInfer(InferTask):
     def engine(self) -> Engine:
         """The engine, loaded by whoever comes first. Raises ModelError when the folder cannot be used."""
         with self._lock:
-            if self._engine is None:
-                self._engine = Engine.load(self._model_dir, device=self._device)
-            return self._engine
+            return self._served.engine()
 
     def describe(self) -> dict[str, Any]:
         """What may be asked (`Engine.describe`), and whether the weights are ``loaded``. Never waits for a load."""
-        return {**self._description, "loaded": self._engine is not None}
+        return {**describe(self._served.config()), "loaded": self._served.loaded}
+
+    def codes(self) -> dict[str, str]:
+        """The model's region code by structure name."""
+        return {name: code for code, name in self._served.config().names_of_codes.items()}
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
         """Answer the question in ``request`` about the image at ``request["image"]``.
 
+        ``request`` may hold ``progress`` and ``say`` of `Engine.ask`, which only this process can put there.
         Returns the label file's path (None when nothing was found and a segmentation was asked for; a plain labelmap is
         then all zeros, as stock clients expect a file) and `Answer.to_json` with MONAI Label's ``label_names``.
         Raises the errors of `question_of`, `read_volume` and `Engine.ask`.
         """
         question, extension = question_of(request)
-        volume = read_volume(request["image"], modality=question.modality)
-        engine = self.engine()
-        with self._lock:
-            answer = engine.ask(
+        progress = request.get("progress") or _silent
+        progress("encode", 0.0)
+        volume = self._shelf.read(request["image"], question.modality)
+        progress("encode", 0.0)  # reading takes a while: a place to stop
+        with self._lock, self._busy():
+            answer = self._served.engine().ask(
                 volume,
                 question.prompt,
                 scope=question.scope,
                 plane=question.plane,
                 history=question.history,
                 window=question.window,
+                threshold=question.threshold,
+                progress=progress,
+                say=request.get("say"),
             )
+        progress("decode", 1.0)
         wanted = bool(answer.regions) or extension != EXTENSION_SEGMENTATION
         label_file = _write(volume, answer, extension) if wanted else None
         return label_file, {**answer.to_json(), "label_names": label_names(answer)}
+
+    def impression(self, image: Path) -> Impression:
+        """What an image looks like to the model (`Engine.impression`); halts while a question is being answered.
+
+        Raises the errors of `read_volume`.
+        """
+
+        def make_way(phase: str, done: float) -> None:
+            self._idle.wait()
+
+        make_way("read", 0.0)
+        return self.engine().impression(read_volume(image), progress=make_way)
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._idle.set()
 
 
 def model_folder(conf: Mapping[str, Any]) -> Path:
@@ -99,6 +136,10 @@ def label_names(answer: Answer) -> dict[str, int]:
         name = region.name if region.name not in names else f"{region.name} {region.label}"
         names[name] = region.label
     return names
+
+
+def _silent(phase: str, done: float) -> None:
+    """Progress that nobody asked for."""
 
 
 def _write(volume: Volume, answer: Answer, extension: str) -> str:
