@@ -18,23 +18,39 @@ import typer
 from rich.console import Console
 
 import medsight_core
-from medsight_core.cli import convert, data, failures, train
+from medsight_core.cli import convert, data, failures, models, train
 from medsight_core.cli.doctor import doctor
 from medsight_core.cli.evaluate import evaluate
 from medsight_core.cli.failures import guarded
+from medsight_core.cli.view import DEFAULT_VIEW_PORT
 from medsight_core.errors import InputError, MedSightError
-from medsight_core.protocol import DEFAULT_PORT, SCOPE_PLANE, SCOPE_VOLUME, TOKEN_ENVIRONMENT, Question, parse_question
+from medsight_core.protocol import (
+    DEFAULT_PORT,
+    SCOPE_PLANE,
+    SCOPE_RANGE,
+    SCOPE_VOLUME,
+    TOKEN_ENVIRONMENT,
+    Question,
+    is_range,
+    parse_question,
+)
 
 if TYPE_CHECKING:
     from medsight_core.answer import Answer
     from medsight_core.cli.progress import Phase
     from medsight_core.client import Reply
+    from medsight_core.client.events import Event
     from medsight_core.imaging.volume import Volume
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False)
 console = Console(highlight=False)
 
-_STEPS = {"encode": "Looking at the image", "generate": "Writing the sentence", "decode": "Outlining the regions"}
+_STEPS = {
+    "queued": "Waiting for the server's other questions",
+    "encode": "Looking at the image",
+    "generate": "Writing the sentence",
+    "decode": "Outlining the regions",
+}
 
 StudiesOption = Annotated[Path, typer.Option(help="Folder with the images that may be asked by id.")]
 ModelOption = Annotated[
@@ -68,7 +84,9 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show where an 
 def ask(
     image: Annotated[Path, typer.Argument(help="NIfTI, NRRD or MetaImage file, or a folder with a DICOM series.")],
     prompt: Annotated[str, typer.Argument(help="The question, such as 'Outline the right lung.'")],
-    plane: Annotated[str | None, typer.Option(help="Ask about one plane only, such as axial:42.")] = None,
+    plane: Annotated[
+        str | None, typer.Option(help="Ask about one plane, such as axial:42, or some, axial:10-20.")
+    ] = None,
     volume: Annotated[bool, typer.Option("--volume", help="Ask about the whole volume (the default).")] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the answer's files.")] = Path("answer"),
     server: Annotated[str | None, typer.Option(help="Address of a running server; answers here when left out.")] = None,
@@ -76,6 +94,10 @@ def ask(
     model: ModelOption = None,
     modality: Annotated[str | None, typer.Option(help="CT, MR, US, XR or OT; guessed when left out.")] = None,
     window: Annotated[str | None, typer.Option(help="Window preset, such as lung; chosen when left out.")] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Least probability, 0 to 1, that counts as seen; the model's own when left out."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Ask one question about one image.
@@ -89,9 +111,16 @@ def ask(
         raise InputError("Both --plane and --volume are given: choose one.")
     if server is not None and model is not None:
         raise InputError("The server answers with its own model: leave out --model, or --server to answer here.")
-    scope = SCOPE_VOLUME if plane is None else SCOPE_PLANE
+    scope = SCOPE_VOLUME if plane is None else SCOPE_RANGE if is_range(plane) else SCOPE_PLANE
     question = parse_question(
-        {"prompt": prompt, "scope": scope, "plane": plane, "modality": modality, "window": window}
+        {
+            "prompt": prompt,
+            "scope": scope,
+            "plane": plane,
+            "modality": modality,
+            "window": window,
+            "threshold": threshold,
+        }
     )
     with progress() as phase:
         phase("Reading the image")
@@ -124,6 +153,9 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = DEFAULT_PORT,
     token: TokenOption = None,
+    stop_with_input: Annotated[
+        bool, typer.Option("--stop-with-input", help="Stop when standard input ends, for programs that start a server.")
+    ] = False,
 ) -> None:
     """Serve a folder of images to Slicer and other clients until Ctrl+C."""
     from medsight_core.server.serve import serve as run
@@ -131,7 +163,7 @@ def serve(
 
     settings = Settings(studies=studies, model=model or default_model(), host=host, port=port, token=token or "")
     with suppress(KeyboardInterrupt):  # the way to stop it
-        run(settings)
+        run(settings, stop_with_input=stop_with_input)
 
 
 @app.command()
@@ -151,8 +183,29 @@ def demo(
     run(studies, model or default_model(), out, port, once, console)
 
 
+@app.command()
+@guarded
+def view(
+    server: Annotated[
+        str | None, typer.Option(help="Address of a running server; one of its own answers when left out.")
+    ] = None,
+    token: TokenOption = None,
+    studies: StudiesOption = Path("studies"),
+    model: ModelOption = None,
+    port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = DEFAULT_VIEW_PORT,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Ask about studies in a page in the browser, for those without 3D Slicer, until Ctrl+C."""
+    from medsight_core.cli.view import run
+
+    if server is not None and model is not None:
+        raise InputError("The server answers with its own model: leave out --model, or --server to answer here.")
+    run(server, token, studies, model or default_model(), port, browser, console)
+
+
 app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
 app.command()(convert.convert)
 app.command()(evaluate)
 app.command()(doctor)
@@ -191,26 +244,39 @@ def _ask_here(volume: Volume, question: Question, model: Path, phase: Phase) -> 
         scope=question.scope,
         plane=question.plane,
         window=question.window,
+        threshold=question.threshold,
         progress=report,
+        say=phase.say,
     )
 
 
 def _ask_server(image: Path, question: Question, server: str, token: str | None, phase: Phase) -> Reply:
-    from medsight_core.client import MedSightClient
+    from medsight_core.client import MedSightClient, Text
+
+    def show(event: Event) -> None:
+        if isinstance(event, Text):
+            phase.say(event.text)
+        else:
+            ahead = f" ({event.ahead} ahead)" if event.ahead else ""
+            phase(_STEPS.get(event.phase, event.phase) + ahead, event.done)
 
     with MedSightClient(server, token) as client:
         phase("Sending the image")
         session = client.upload(image)
         try:
             phase("Waiting for the answer")
-            return client.ask(
-                question.prompt,
-                session=session,
-                scope=question.scope,
-                plane=question.plane,
-                modality=question.modality,
-                window=question.window,
-            )
+            with failures.ctrl_c() as cancel:
+                return client.ask(
+                    question.prompt,
+                    session=session,
+                    scope=question.scope,
+                    plane=question.plane,
+                    modality=question.modality,
+                    window=question.window,
+                    threshold=question.threshold,
+                    on_event=show,
+                    cancel=cancel,
+                )
         finally:
             with suppress(MedSightError):  # sessions expire by themselves; what matters is why there is no answer
                 client.delete_session(session)

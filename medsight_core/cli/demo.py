@@ -51,8 +51,8 @@ QUESTIONS = (
     ),
     Question(
         sample="mr-brain",
-        prompt="Outline the left thalamus, the right thalamus, the left putamen and the right putamen.",
-        found=("left thalamus", "right thalamus", "left putamen", "right putamen"),
+        prompt="Outline the left thalamus and the right thalamus.",
+        found=("left thalamus", "right thalamus"),
         folder="mr",
     ),
     Question(sample="mr-brain", prompt="Is there a liver?", absent=("liver",)),

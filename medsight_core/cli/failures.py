@@ -7,14 +7,17 @@
 from __future__ import annotations
 
 import functools
-from typing import Callable, ParamSpec, TypeVar
+import signal
+import threading
+from contextlib import contextmanager
+from typing import Callable, Iterator, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
 
-from medsight_core.errors import MedSightError
+from medsight_core.errors import CancelledError, MedSightError
 
-INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
+INTERRUPTED = CancelledError.exit_code  # what a shell reports for a process that SIGINT ended
 
 errors = Console(stderr=True, highlight=False)
 debug = False  # set by ``medsight --debug``
@@ -49,6 +52,26 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(1) from None
 
     return run
+
+
+@contextmanager
+def ctrl_c() -> Iterator[threading.Event]:
+    """An event that the first Ctrl+C in the block sets, for what can end in good order; the second interrupts."""
+    pressed = threading.Event()
+    # Only the main thread handles signals; and a shell's background job must go on ignoring them.
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield pressed
+        return
+
+    def first(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        pressed.set()
+
+    before = signal.signal(signal.SIGINT, first)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def say(sentence: str) -> None:

@@ -125,7 +125,13 @@ def all_stages(
     preset: PresetOption = "paper",
     model: Annotated[Path | None, typer.Option(help="Folder of the model to start from.")] = None,
     regions: Annotated[Path | None, typer.Option(help="BiomedParse meta file, for stages 1 and 2.")] = None,
-    descriptions: Annotated[Path | None, typer.Option(help="Conversations without masks, for stages 3 and 5.")] = None,
+    descriptions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Conversations without masks, for stages 3 and 5; made up if left out, for models that are told "
+            "detections."
+        ),
+    ] = None,
     grounded: Annotated[
         Path | None, typer.Option(help="Conversations with masks, for stages 4 and 5; made from --regions if left out.")
     ] = None,
@@ -143,10 +149,8 @@ def all_stages(
         if generated:
             show("Generating images and questions", 0.0, {})
             model, regions, descriptions = generate(out / "start", seed)
-        if model is None or regions is None or descriptions is None:
-            raise InputError(
-                "Training all stages needs --model, --regions and --descriptions: give them, or --preset smoke alone."
-            )
+        if model is None or regions is None:
+            raise InputError("Training all stages needs --model and --regions: give them, or --preset smoke alone.")
         plan = Plan(model, regions, descriptions, out, chosen, grounded, generated, official, seed)
         figures = train_all(plan, show, resume)
     _table(figures)

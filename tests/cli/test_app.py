@@ -92,13 +92,14 @@ def test_ask_answers_and_writes_files(medsight, image, tiny_model_dir, tmp_path)
     assert {path.name for path in (tmp_path / "out").iterdir()} == expected
 
 
-def test_ask_about_a_plane_as_json(medsight, image, tiny_model_dir, tmp_path):
+@pytest.mark.parametrize(("plane", "scope"), [("axial:4", "plane"), ("axial:2-4", "range")])
+def test_ask_about_planes_as_json(medsight, image, tiny_model_dir, tmp_path, plane, scope):
     result = medsight(
         "ask",
         image,
         "Outline the right lung.",
         "--plane",
-        "axial:4",
+        plane,
         "--model",
         tiny_model_dir,
         "-o",
@@ -107,7 +108,7 @@ def test_ask_about_a_plane_as_json(medsight, image, tiny_model_dir, tmp_path):
     )
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout) == json.loads((tmp_path / "answer.json").read_text())
-    assert json.loads(result.stdout)["scope"] == "plane"
+    assert json.loads(result.stdout)["scope"] == scope
 
 
 # ask, refused
@@ -120,6 +121,7 @@ def test_ask_about_a_plane_as_json(medsight, image, tiny_model_dir, tmp_path):
             ["--plane", "axial"],
             "The plane's index '' is not a whole number: write it as axial:42, sagittal:10 or coronal:7.",
         ),
+        (["--plane", "top:3-4"], "Unknown plane orientation 'top': write them as axial:10-20."),
         (["--plane", "top:3"], "Unknown plane orientation 'top': write it as axial:42, sagittal:10 or coronal:7."),
         (["--plane", "axial:4", "--volume"], "Both --plane and --volume are given: choose one."),
         (

@@ -70,7 +70,7 @@ def test_the_official_size_where_it_does_not_fit(doctor):
 def test_the_shipped_model_is_the_default(doctor):
     result = doctor(free=4 * 10**9, gpus=())
     assert result.exit_code == 0, result.output
-    assert rows(result)["parameters"] == "5,993,122, stored in float16"
+    assert rows(result)["parameters"] == "11,904,830, stored in float16"
 
 
 def test_an_unknown_configuration_is_told(doctor):

@@ -32,4 +32,15 @@ def test_nothing_is_shown_where_nobody_watches(monkeypatch):
     monkeypatch.setattr(module, "errors", console)
     with module.progress() as phase:
         phase("Reading the image", 0.5)
+        phase.say("The right lung")
     assert console.file.getvalue() == ""
+
+
+def test_what_is_said_stands_under_the_bar_and_goes_with_it(terminal):
+    with module.progress() as phase:
+        phase("Writing the sentence", 0.1)
+        phase.say("The right ")
+        phase.say("lung is [bold]outlined.")
+    shown = terminal.getvalue()
+    assert "The right lung is [bold]outlined." in shown, "the model's words are no markup"
+    assert "0:00:0" in shown

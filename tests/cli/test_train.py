@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from medsight_core.cli.app import app
+from medsight_core.training import pipeline
 
 
 def failure(*words: str) -> str:
@@ -17,7 +20,10 @@ def failure(*words: str) -> str:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("all", "--out", "x"), "Training all stages needs --model, --regions and --descriptions: give them, or"),
+        (
+            ("all", "--out", "x", "--preset", "demo", "--model", "m"),
+            "Training all stages needs --model and --regions: give them, or --preset smoke alone.",
+        ),
         (("all", "--out", "x", "--preset", "huge"), "There is no preset 'huge': use one of paper, smoke, demo."),
         (
             ("codebook", "--model", "m", "--data", "d", "--out", "x", "--set", "revive_every"),
@@ -46,3 +52,18 @@ def test_a_model_that_is_not_there_is_told(tmp_path):
     )
     assert result.exit_code == 1
     assert "There is no model in" in result.output
+
+
+def test_all_stages_do_not_ask_for_descriptions(monkeypatch):
+    plans = []
+    monkeypatch.setattr(pipeline, "train_all", lambda plan, *_: plans.append(plan) or {})
+    words = ["train", "all", "--preset", "demo", "--model", "m", "--regions", "r.json", "--out", "x"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert (plans[0].model, plans[0].regions, plans[0].descriptions) == (Path("m"), Path("r.json"), None)
+
+
+def test_descriptions_that_cannot_be_made_up_are_asked_for(tmp_path, tiny_model_dir):
+    words = ("all", "--preset", "demo", "--model", str(tiny_model_dir), "--regions", "r.json")
+    said = failure(*words, "--out", str(tmp_path / "x")).replace(" ", "")
+    assert f"modelin'{tiny_model_dir}',whichisnottolddetections:give--descriptions." in said
