@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import qt
 import slicer
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
@@ -26,9 +27,13 @@ except ModuleNotFoundError:
     # The module's folder was added to Slicer straight from a checkout.
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from MedSIGHTLib import mrml
-from MedSIGHTLib.asking import Asker
+from MedSIGHTLib.asking import Asker, Received
+from MedSIGHTLib.case_store import ready_to_edit, set_case
+from MedSIGHTLib.open_case import OpenCase
 from MedSIGHTLib.panel import Panel
+from MedSIGHTLib.reporting import export_report
+from MedSIGHTLib.segments import Arrived, apply_segmentation
+from MedSIGHTLib.submitting import prepare_submission
 
 from medsight_core.answer import NOTICE, Answer, Region
 from medsight_core.client import Reply
@@ -42,7 +47,7 @@ class MedSIGHT(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = "MedSIGHT"
         parent.categories = ["Segmentation"]
-        parent.dependencies = ["Segmentations", "SubjectHierarchy"]
+        parent.dependencies = ["Segmentations", "SegmentEditor", "SubjectHierarchy", "Volumes"]
         parent.contributors = ["The MedSIGHT for 3D Slicer authors"]
         parent.helpText = (
             "Ask the loaded volume a question in plain words. A MedSIGHT server answers with a sentence, and what it "
@@ -63,7 +68,8 @@ class MedSIGHTWidget(ScriptedLoadableModuleWidget):
         widget = slicer.util.loadUI(self.resourcePath("UI/MedSIGHT.ui"))
         self.layout.addWidget(widget)
         self.logic = MedSIGHTLogic()
-        self.panel = Panel(widget, self.logic)
+        worklist = slicer.util.loadUI(self.resourcePath("UI/Worklist.ui"))
+        self.panel = Panel(widget, worklist, self.logic)
 
     def enter(self):
         """The user opens the module."""
@@ -92,6 +98,12 @@ class MedSIGHTTest(ScriptedLoadableModuleTest):
         self.test_panel_opens()
         self.setUp()
         self.test_answer_becomes_segments()
+        self.setUp()
+        self.test_conversation_shows_and_leads_to_segments()
+        self.setUp()
+        self.test_report_is_collected_and_written()
+        self.setUp()
+        self.test_case_is_ready_to_edit_and_to_hand_in()
 
     def setUp(self):
         """Start from an empty scene."""
@@ -105,6 +117,65 @@ class MedSIGHTTest(ScriptedLoadableModuleTest):
 
     def test_answer_becomes_segments(self):
         """A label file as the server sends it ends up as one named segment with the same voxels."""
+        volume, mask, reply = self.phantom()
+        outlined = apply_segmentation(reply, volume)
+        array = slicer.util.arrayFromSegmentBinaryLabelmap(outlined.node, outlined.segment_ids[1], volume)
+        self.assertTrue(np.array_equal(array, mask))
+        self.assertEqual(outlined.node.GetSegmentation().GetSegment(outlined.segment_ids[1]).GetName(), "right lung")
+
+    def test_conversation_shows_and_leads_to_segments(self):
+        """What is said is shown, its link leads to the segment and dims the others, and one step goes back."""
+        volume, _, reply = self.phantom()
+        panel = slicer.util.getModuleWidget("MedSIGHT").panel
+        panel.asker.connect("http://127.0.0.1:1", "")
+        question = panel.asker.prepare(volume, "Outline the right lung.")
+        outlined = panel.asker.finish(question, Received(reply, Arrived.of(reply)))
+        panel.ui.volumeSelector.setCurrentNode(volume)
+        panel.enter()
+        self.assertIn("Outline the right lung.", panel.ui.answerBrowser.plainText)
+        link, display = qt.QUrl("region:0:1"), outlined.node.GetDisplayNode()
+        panel.thread.point_at(link)
+        panel.thread.go_to(link)
+        self.assertFalse(display.GetSegmentVisibility(outlined.segment_ids[1]))
+        panel.pointer.close()
+        self.assertTrue(display.GetSegmentVisibility(outlined.segment_ids[1]))
+        panel.ui.undoButton.click()
+        self.assertEqual(outlined.node.GetSegmentation().GetNumberOfSegments(), 0)
+
+    def test_report_is_collected_and_written(self):
+        """A finding and its measurements come into the panel, the scene and a web page with a picture."""
+        volume, mask, reply = self.phantom()
+        panel = slicer.util.getModuleWidget("MedSIGHT").panel
+        panel.asker.connect("http://127.0.0.1:1", "")
+        panel.asker.finish(panel.asker.prepare(volume, "Outline it."), Received(reply, Arrived.of(reply)))
+        panel.ui.volumeSelector.setCurrentNode(volume)
+        panel.enter()
+        panel.ui.reportSection.collapsed = False
+        panel.ui.collectButton.click()
+        self.assertIn(f"{mask.sum() / 1000:.3g} ml", panel.ui.reportBrowser.plainText)
+        panel.report.follow(qt.QUrl("finding:0"))
+        panel.ui.findingEdit.plainText = "Written over."
+        self.assertIn("Written over.", slicer.util.getNode("MedSIGHT report").GetText())
+        with tempfile.TemporaryDirectory() as folder:
+            page = export_report(volume, Path(folder) / "report.html").read_text(encoding="utf-8")
+        self.assertIn("Written over.", page)
+        self.assertIn("data:image/png;base64,", page)
+
+    def test_case_is_ready_to_edit_and_to_hand_in(self):
+        """A case's segmentation is chosen in the Segment Editor, and what is drawn there goes into its file."""
+        volume, mask, _ = self.phantom()
+        set_case(volume, OpenCase("case", "SHA256:0"))
+        node = ready_to_edit(volume)
+        editor = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+        self.assertIs(editor.GetSegmentationNode(), node)
+        node.GetSegmentation().AddEmptySegment("a", "right lung")
+        slicer.util.updateSegmentBinaryLabelmapFromArray(mask, node, "a", volume)
+        (segment,) = prepare_submission(volume).segments
+        self.assertEqual((segment.name, segment.made_by, segment.kept), ("right lung", "drawn", False))
+        self.assertEqual(int(segment.outline.mask.sum()), int(mask.sum()))
+
+    def phantom(self):
+        """A volume, a mask in it, and a reply that outlines the mask."""
         mask = np.zeros((6, 8, 10), np.uint8)
         mask[2:4, 3:6, 1:9] = 1
         volume = slicer.util.addVolumeFromArray(mask.astype(np.int16), name="Phantom")
@@ -121,8 +192,4 @@ class MedSIGHTTest(ScriptedLoadableModuleTest):
             content = path.read_bytes()
         slicer.mrmlScene.RemoveNode(source)
         region = Region(1, "right lung", "M0_16", (4, 14), 0.9)
-        reply = Reply(Answer("The right lung [1] is outlined.", (region,)), content)
-        outlined = mrml.apply_segmentation(reply, volume)
-        array = slicer.util.arrayFromSegmentBinaryLabelmap(outlined.node, outlined.segment_ids[1], volume)
-        self.assertTrue(np.array_equal(array, mask))
-        self.assertEqual(outlined.node.GetSegmentation().GetSegment(outlined.segment_ids[1]).GetName(), "right lung")
+        return volume, mask, Reply(Answer("The right lung [1] is outlined.", (region,)), content)

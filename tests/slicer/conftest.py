@@ -44,3 +44,30 @@ def slot_errors(monkeypatch):
     yield
     if errors:
         raise errors[0]
+
+
+@pytest.fixture
+def server():
+    """A scripted HTTP server that a panel can ask; see `panels`."""
+    from panels import script
+    from scripted_server import scripted_server
+
+    with scripted_server() as scripted:
+        script(scripted)
+        yield scripted
+
+
+@pytest.fixture
+def panel(scene, medsight_module, server):
+    """The module's panel, with the server's address and a token in its settings."""
+    from harness.slicer_app import make_widget
+    from panels import TOKEN
+
+    slicer.app.userSettings().clear()
+    slicer.app.userSettings().setValue("MedSIGHT/Address", server.address)
+    slicer.app.userSettings().setValue("MedSIGHT/Token", TOKEN)
+    widget = make_widget(medsight_module, "MedSIGHT")
+    widget.parent.show()
+    yield widget.panel
+    widget.cleanup()
+    widget.parent.delete()

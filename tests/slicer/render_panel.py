@@ -1,52 +1,93 @@
-"""Draw the panel after real questions to a real server, without Slicer, as a PNG for the documentation.
+"""Take the documentation's pictures of the panel: real questions to a real server, without Slicer.
 
-    MEDSIGHT_TOKEN=... python tests/slicer/render_panel.py docs/images/slicer_panel.png http://127.0.0.1:8000 \\
-        studies/CTChest4.nrrd "Outline both lungs." "Is there a liver?"
+    make screenshots
 
 Wiring and texts are the module's; widgets are the stand-ins of harness/, so Slicer itself looks a little different.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"  # before PySide6 is imported
 
 import slicer
 from harness import slicer_app
+from PySide6 import QtCore
+from scenes import slice_view
+
+from medsight_core.server.running import running_server
+from medsight_core.server.settings import Settings
+from sample_data.fetch import fetch
 
 MODULE = Path(__file__).parents[2] / "slicer_extension" / "MedSIGHT" / "MedSIGHT.py"
+SAMPLE, NAME = "ct-chest", "CTChest"
+WIDTH = 440
 ANSWER_SECONDS = 600
 
 
-def main(output: str, address: str, volume: str, *prompts: str) -> None:
-    """Ask ``prompts`` about the file ``volume`` and save the panel to ``output``."""
-    with tempfile.TemporaryDirectory() as folder:
-        slicer_app.install(Path(folder) / "Slicer.ini")
+def main(folder: Path, studies: Path, model: Path) -> None:
+    """Write ``slicer-server.png``, ``slicer-panel.png`` and ``slicer-report.png`` into ``folder``."""
+    volume = fetch(studies, [SAMPLE])[SAMPLE]
+    with ExitStack() as stack:
+        server = stack.enter_context(running_server(Settings(studies, model, port=0)))
+        settings = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "Slicer.ini"
+        slicer_app.install(settings)
         module = slicer_app.load_module(MODULE)
-        slicer.app.userSettings().setValue("MedSIGHT/Address", address)
-        slicer.app.userSettings().setValue("MedSIGHT/Token", os.environ.get("MEDSIGHT_TOKEN", ""))
+        for orientation, name in (("Axial", "Red"), ("Sagittal", "Yellow"), ("Coronal", "Green")):
+            slice_view(orientation, name=name)
         widget = slicer_app.make_widget(module, "MedSIGHT")
-        widget.parent.resize(440, 900)
         widget.parent.show()
-        slicer.modules.volumes.logic().AddArchetypeVolume(volume, Path(volume).name.split(".")[0])
+        slicer.modules.volumes.logic().AddArchetypeVolume(str(volume), NAME)
         panel = widget.panel
+        take(widget, folder / "slicer-server.png", 860, panel.ui.serverSection)
+        panel.ui.addressEdit.text, panel.ui.tokenEdit.text = server.address, server.token
         panel.enter()
-        slicer_app.wait_until(lambda: not panel.background.busy)
-        for prompt in prompts:
-            panel.ui.promptEdit.plainText = prompt
-            panel.ui.askButton.click()
-            slicer_app.wait_until(lambda: not panel.background.busy, ANSWER_SECONDS)
-        Path(output).parent.mkdir(parents=True, exist_ok=True)
-        saved = widget.parent.grab().save(output)
+        slicer_app.wait_until(lambda: not panel.connection.background.busy, ANSWER_SECONDS)
+        ask(panel, "Outline the right lung and the left lung.")
+        choose(panel.ui.scopeSelector, "Several axial slices")
+        panel.ui.firstSliceBox.value, panel.ui.lastSliceBox.value = 12, 20
+        ask(panel, "Is there a liver on these slices?")
+        take(widget, folder / "slicer-panel.png", 860)
+        panel.ui.reportSection.collapsed = False
+        panel.ui.collectButton.click()
+        take(widget, folder / "slicer-report.png", 1240)
         widget.cleanup()
         widget.parent.delete()
-    if not saved:
-        raise SystemExit(f"{output} cannot be written: check the folder.")
+
+
+def ask(panel, prompt: str) -> None:
+    """Write it, click, and wait for the answer; SystemExit when there is none."""
+    asked = len(panel.asker.conversation(panel.volume).turns)
+    panel.ui.promptEdit.plainText = prompt
+    panel.ui.askButton.click()
+    slicer_app.wait_until(lambda: not panel.background.busy, ANSWER_SECONDS)
+    if len(panel.asker.conversation(panel.volume).turns) == asked:
+        raise SystemExit(f"The question was not answered: {panel.ui.statusLabel.text}")
+
+
+def choose(selector, words: str) -> None:
+    """The entry of a list with these words."""
+    selector.currentIndex = [selector.itemText(n) for n in range(selector.count)].index(words)
+
+
+def take(widget, path: Path, height: int, part=None) -> None:
+    """The panel of this height, or a part of it, as a picture; SystemExit when it cannot be written."""
+    for size in (height + 1, height):  # a label that wraps anew finds its height with the next one
+        widget.parent.resize(WIDTH, size)
+        QtCore.QCoreApplication.processEvents()
+    if not (part or widget.parent).grab().save(str(path)):
+        raise SystemExit(f"{path} cannot be written: check the folder.")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--studies", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    options = parser.parse_args()
+    main(options.folder, options.studies, options.model)

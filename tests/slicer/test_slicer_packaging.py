@@ -16,6 +16,25 @@ MODULE = REPOSITORY / "slicer_extension" / "MedSIGHT"
 SOURCES = sorted([MODULE / "MedSIGHT.py", *(MODULE / "MedSIGHTLib").glob("*.py")])
 CLIENT = ("__init__.py", "answer.py", "errors.py", "protocol.py")
 
+# Conversation, its page and its way over the wire: for the web viewer as well.
+PLAIN = (
+    "connection",
+    "conversation",
+    "findings",
+    "fingerprint",
+    "label_file",
+    "local_server",
+    "measuring",
+    "open_case",
+    "prompt_memory",
+    "report_page",
+    "submission_file",
+    "thread_page",
+    "volume_file",
+    "waiting",
+    "worklist_words",
+)
+
 
 def _cmake_list(name: str) -> set[str]:
     text = (MODULE / "CMakeLists.txt").read_text().replace("${MODULE_NAME}", "MedSIGHT")
@@ -74,10 +93,21 @@ def test_pythonqt_check_can_fail():
 
 
 def test_every_widget_that_the_panel_uses_is_in_the_ui_file():
-    named = set(re.findall(r'name="(\w+)"', (MODULE / "Resources" / "UI" / "MedSIGHT.ui").read_text()))
-    used = set(re.findall(r"\bui\.(\w+)", (MODULE / "MedSIGHTLib" / "panel.py").read_text()))
+    files = (MODULE / "Resources" / "UI").glob("*.ui")
+    named = {name for path in files for name in re.findall(r'name="(\w+)"', path.read_text())}
+    used = {name for path in SOURCES for name in re.findall(r"\bui\.(\w+)", path.read_text())}
     assert used
     assert used <= named
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_other_faces_share_knows_neither_qt_nor_slicer(name):
+    tree = ast.parse((MODULE / "MedSIGHTLib" / f"{name}.py").read_text())
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    ours = {f"MedSIGHTLib.{other}" for other in PLAIN}
+    assert {module for module in imported if module.startswith("MedSIGHTLib")} <= ours
+    assert not {module.split(".")[0] for module in imported} & {"qt", "ctk", "slicer", "vtk"}
 
 
 def test_icon_is_a_square_that_slicer_can_show():
@@ -94,6 +124,7 @@ def _widget_properties() -> set[str]:
     kinds = (
         QtWidgets.QLabel, QtWidgets.QLineEdit, QtWidgets.QPlainTextEdit, QtWidgets.QPushButton, QtWidgets.QRadioButton,
         QtWidgets.QProgressBar, QtWidgets.QTextBrowser, QtWidgets.QFrame,
+        QtWidgets.QComboBox, QtWidgets.QCheckBox,
     )  # fmt: skip
     metas = [kind.staticMetaObject for kind in kinds]
     return {meta.property(n).name() for meta in metas for n in range(meta.propertyCount())}

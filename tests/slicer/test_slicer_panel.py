@@ -1,75 +1,32 @@
-"""The panel on real MRML and a real HTTP server, with PySide6 posing as PythonQt: wiring, enabling, every sentence."""
+"""The panel on real MRML and a real HTTP server, with PySide6 posing as PythonQt: wiring, enabling, what is shown."""
 
 from __future__ import annotations
 
-import json
-import os
-import threading
 import types
-from urllib.parse import parse_qs
 
 import numpy as np
+import panels
 import pytest
 import slicer
-from harness.slicer_app import make_widget, wait_until
-from replies import MODEL, answer_of, box, http_body, reply_of
-from scripted_server import scripted_server
+from harness.slicer_app import wait_until
+from panels import (
+    AFFINE,
+    LEFT,
+    RIGHT,
+    TOKEN,
+    Job,
+    add_volume,
+    ask,
+    asked,
+    connect,
+    held,
+    start,
+    wait,
+)
+from replies import answer_of, http_body, reply_of
+from scenes import slice_view
 
 from medsight_core.answer import NOTICE
-
-SHAPE = (10, 12, 8)
-RIGHT, LEFT = box(SHAPE, (1, 5), (2, 9), (1, 6)), box(SHAPE, (4, 9), (2, 9), (1, 6))
-AFFINE = np.eye(4)
-IJK_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-INFO = {
-    "protocol": 1,
-    "model": MODEL.to_json(),
-    "suggestions": {"CT": ["Outline the right lung.", "Is there a liver?"], "MR": ["Outline the thalami."]},
-}
-TOKEN = "a-token-of-the-tests"
-
-
-@pytest.fixture
-def server():
-    with scripted_server() as scripted:
-        scripted.on_json("GET /medsight/info", INFO)
-        scripted.on_json("PUT /session/", {"session_id": "s1"})
-        scripted.on_json("DELETE /session/s1", {})
-        answers(scripted, reply_of(["right lung", "left lung"], [RIGHT, LEFT], AFFINE, absent=["liver"]))
-        yield scripted
-
-
-def answers(scripted, reply) -> None:
-    content_type, body = http_body(reply)
-    scripted.on("POST /infer/medsight", 200, body, Content_Type=content_type)
-
-
-@pytest.fixture
-def panel(scene, medsight_module, server):
-    slicer.app.userSettings().clear()
-    slicer.app.userSettings().setValue("MedSIGHT/Address", server.address)
-    slicer.app.userSettings().setValue("MedSIGHT/Token", TOKEN)
-    widget = make_widget(medsight_module, "MedSIGHT")
-    widget.parent.show()
-    yield widget.panel
-    widget.cleanup()
-    widget.parent.delete()
-
-
-def add_volume(name: str = "CT"):
-    return slicer.util.addVolumeFromArray(np.zeros(SHAPE[::-1], np.int16), IJK_TO_RAS, name)
-
-
-def ask(panel, prompt: str = "Outline the lungs.") -> None:
-    panel.ui.promptEdit.plainText = prompt
-    panel.ui.askButton.click()
-    wait_until(lambda: not panel.background.busy)
-
-
-def asked(server) -> list[dict]:
-    return [
-        json.loads(parse_qs(seen.body.decode())["params"][0]) for seen in server.seen if seen.path.startswith("/infer")
-    ]
 
 
 def test_question_becomes_a_sentence_and_named_segments(panel, server):
@@ -131,42 +88,20 @@ def test_changed_volume_is_uploaded_again_and_the_old_one_forgotten(panel, serve
     ask(panel)
     slicer.util.arrayFromVolume(volume)[:] = 7
     slicer.util.arrayFromVolumeModified(volume)
+    server.on_json("PUT /session/", {"session_id": "s2"})
     ask(panel)
-    assert [seen.method for seen in server.seen if "session" in seen.path] == ["PUT", "POST", "DELETE", "PUT", "POST"]
+    requests = [seen.method for seen in server.seen if "session" in seen.path]
+    assert requests == ["PUT", "POST", "PUT", "DELETE", "POST"]
+    server.on_json("DELETE /session/s2", {})
 
 
-def test_panel_stays_alive_and_closed_to_a_second_question_while_waiting(panel, server):
-    add_volume()
-    release = threading.Event()
-    reply = server.replies["POST /infer/medsight"]
-    server.on_call("POST /infer/medsight", lambda handler: release.wait(10) and reply(handler))
-    panel.ui.promptEdit.plainText = "Outline the lungs."
-    panel.ui.askButton.click()
-    assert panel.background.busy
-    assert not panel.ui.askButton.enabled
-    assert panel.ui.askButton.toolTip == "Waiting for the server"
-    assert not panel.ui.volumeSelector.enabled
-    assert panel.ui.progressBar.visible
-    panel.ask()  # the shortcut does not look at the button
-    release.set()
-    wait_until(lambda: not panel.background.busy)
-    assert panel.ui.volumeSelector.enabled
-    assert not panel.ui.progressBar.visible
-    assert len(asked(server)) == 1
-
-
-def test_volume_removed_while_waiting_adds_nothing(panel, server):
-    volume = add_volume()
-    release = threading.Event()
-    reply = server.replies["POST /infer/medsight"]
-    server.on_call("POST /infer/medsight", lambda handler: release.wait(10) and reply(handler))
-    panel.ui.promptEdit.plainText = "Outline the lungs."
-    panel.ui.askButton.click()
-    slicer.mrmlScene.RemoveNode(volume)
-    release.set()
-    wait_until(lambda: not panel.background.busy)
-    assert "The volume was removed while the server answered, so nothing was added" in panel.ui.statusLabel.text
-    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+def test_same_voxels_in_another_node_are_not_uploaded_again(panel, server):
+    add_volume("one")
+    ask(panel)
+    panel.ui.volumeSelector.setCurrentNode(add_volume("two"))
+    ask(panel)
+    assert [seen.method for seen in server.seen].count("PUT") == 1
+    assert "history" not in asked(server)[-1], "another volume, another conversation"
 
 
 def test_ask_says_what_is_missing(panel):
@@ -181,59 +116,12 @@ def test_ask_says_what_is_missing(panel):
     assert panel.ui.askButton.toolTip == "Send the question (Ctrl+Enter)"
 
 
-def test_problems_become_sentences_in_the_panel(panel, server, tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    add_volume()
-    ask(panel, "x" * 2001)
-    assert "2001 characters and the limit is 2000" in panel.ui.statusLabel.text
-    server.on_json("POST /infer/medsight", {"detail": "The model is busy: ask again."}, status=503)
-    ask(panel)
-    assert "The model is busy: ask again." in panel.ui.statusLabel.text
-    assert panel.ui.promptEdit.plainText == "Outline the lungs.", "a failed question can be sent again"
-    server.on("POST /infer/medsight", 200, b"\x00\x01")
-    ask(panel)
-    assert "not the expected JSON" in panel.ui.statusLabel.text
-    panel.ui.planeScopeButton.checked = True
-    ask(panel)
-    assert "There is no red slice view" in panel.ui.statusLabel.text
-    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
-    assert os.listdir(tmp_path) == [], "no copy of the volume stays on the disk"
-
-
-def test_unforeseen_failure_is_named_without_its_text(panel, server, caplog, monkeypatch):
-    add_volume()
-
-    def explode(question):
-        raise KeyError("Jane Doe")
-
-    monkeypatch.setattr(panel.asker, "send", explode)
-    ask(panel)
-    assert "MedSIGHT failed unexpectedly (KeyError)" in panel.ui.statusLabel.text
-    assert "Jane" not in panel.ui.statusLabel.text
-
-
-def test_wrong_token_and_server_down_on_connect(panel, server):
-    server.on_json("GET /medsight/info", {"detail": "The token is wrong: copy it again."}, status=401)
-    panel.ui.connectButton.click()
-    wait_until(lambda: not panel.background.busy)
-    assert "The token is wrong: copy it again." in panel.ui.connectionLabel.text
-    assert not panel.ui.serverSection.collapsed
-    panel.ui.addressEdit.text = "127.0.0.1:1"
-    panel.ui.connectButton.click()
-    wait_until(lambda: not panel.background.busy)
-    assert "No MedSIGHT server answers at http://127.0.0.1:1" in panel.ui.connectionLabel.text
-    panel.ui.addressEdit.text = "ftp://x"
-    panel.ui.connectButton.click()
-    assert "cannot be used: write it as" in panel.ui.connectionLabel.text
-
-
 def test_opening_the_module_connects_and_shows_who_answers(panel):
     assert "licence is shown once a server is connected" in panel.ui.noticeLabel.text
     assert NOTICE in panel.ui.noticeLabel.text
     panel.enter()
     assert not panel.ui.connectButton.enabled
-    wait_until(lambda: not panel.background.busy)
+    wait_until(lambda: not panel.connection.background.busy)
     assert "Connected · tiny 7" in panel.ui.connectionLabel.text
     assert panel.ui.serverSection.collapsed
     assert NOTICE in panel.ui.noticeLabel.text
@@ -242,46 +130,18 @@ def test_opening_the_module_connects_and_shows_who_answers(panel):
 
 
 def test_suggestion_fills_the_prompt(panel):
-    panel.enter()
-    wait_until(lambda: not panel.background.busy)
+    connect(panel)
     assert "Outline the right lung." in panel.ui.suggestionsLabel.text
     panel.ui.suggestionsLabel.linkActivated.emit("Is there a liver?")
     assert panel.ui.promptEdit.plainText == "Is there a liver?"
 
 
-def test_region_link_selects_its_segment_or_says_that_it_is_gone(panel):
-    import qt
-
-    add_volume()
-    ask(panel)
-    node = panel.ui.segmentsTable.segmentationNode()
-    segment_id = node.GetSegmentation().GetSegmentIdBySegmentName("left lung")
-    panel.ui.answerBrowser.anchorClicked.emit(qt.QUrl("region:0:4"))
-    assert panel.ui.segmentsTable.selectedSegmentIDs() == (segment_id,)
-    node.GetSegmentation().RemoveSegment(segment_id)
-    panel.ui.answerBrowser.anchorClicked.emit(qt.QUrl("region:0:4"))
-    assert "no longer in the scene: ask again" in panel.ui.statusLabel.text
-    panel.ui.answerBrowser.anchorClicked.emit(qt.QUrl("https://example.org"))
-
-
-def test_ctrl_enter_asks(panel, server):
-    from PySide6 import QtCore, QtTest
-
-    add_volume()
-    panel.ui.promptEdit.plainText = "Outline the lungs."
-    panel.ui.promptEdit.window().activateWindow()
-    panel.ui.promptEdit.setFocus()
-    wait_until(lambda: panel.ui.promptEdit.focus)
-    QtTest.QTest.keyClick(panel.ui.promptEdit, QtCore.Qt.Key_Return, QtCore.Qt.ControlModifier)
-    assert panel.background.busy
-    wait_until(lambda: not panel.background.busy)
-    assert len(asked(server)) == 1
-
-
 def test_choices_live_in_the_scene_and_the_token_does_not(panel, tmp_path):
     volume = add_volume("second")
     panel.ui.promptEdit.plainText = "Outline the lungs."
-    panel.ui.planeScopeButton.checked = True
+    slice_view()
+    panel.enter()
+    panel.ui.scopeSelector.currentIndex = 1
     path = tmp_path / "scene.mrml"
     slicer.mrmlScene.SetURL(str(path))
     assert slicer.mrmlScene.Commit()
@@ -292,18 +152,8 @@ def test_choices_live_in_the_scene_and_the_token_does_not(panel, tmp_path):
     assert "127.0.0.1" not in saved, "a scene must not choose where volumes are sent"
     slicer.mrmlScene.Clear(0)
     assert panel.ui.promptEdit.plainText == ""
-    assert panel.ui.volumeScopeButton.checked
+    assert panel.ui.scopeSelector.currentIndex == 0
     assert panel.ui.tokenEdit.text == TOKEN
-
-
-def test_closing_the_scene_forgets_the_conversation(panel):
-    add_volume()
-    ask(panel)
-    slicer.mrmlScene.Clear(0)
-    assert panel.ui.answerBrowser.plainText == ""
-    assert not panel.ui.segmentsTable.visible
-    add_volume()
-    assert not panel.ui.newConversationButton.enabled
 
 
 def test_closing_the_module_makes_the_server_forget_the_volume(panel, server):
@@ -335,3 +185,156 @@ def test_panel_can_be_looked_at(panel, tmp_path):
     assert window.grab().save(str(tmp_path / "panel.png"))
     assert panel.ui.answerBrowser.height > 100
     assert panel.ui.noticeLabel.visible
+
+
+def test_panel_stays_alive_and_closed_to_a_second_question_while_waiting(panel, server):
+    add_volume()
+    with held(server):
+        start(panel)
+        assert panel.background.busy
+        assert not panel.ui.askButton.enabled
+        assert panel.ui.askButton.toolTip == "Waiting for the server"
+        assert panel.ui.progressBar.visible
+        assert panel.ui.cancelButton.visible
+        assert panel.ui.promptEdit.plainText == ""
+        assert "Outline the lungs." in panel.ui.answerBrowser.plainText
+        wait_until(lambda: "Waiting for the server" in panel.ui.statusLabel.text)
+    wait(panel)
+    assert not panel.ui.progressBar.visible
+    assert not panel.ui.cancelButton.visible
+    assert "Answered in" in panel.ui.statusLabel.text
+
+
+def test_words_and_phases_show_as_they_come(panel, server):
+    job = Job(server, reply_of(["right lung"], [RIGHT], AFFINE))
+    add_volume()
+    start(panel, "Outline the right lung.")
+    job.send("progress", phase="queued", ahead=2, elapsed=0.0, total=0.0)
+    wait_until(lambda: "line, 2 questions before this one" in panel.ui.statusLabel.text)
+    job.send("progress", phase="encode", done=0.4, elapsed=2.0, total=2.0)
+    wait_until(lambda: "Looking at the volume, 40 %" in panel.ui.statusLabel.text)
+    assert panel.ui.progressBar.value == 40
+    job.send("text", text="There is <a> ")
+    job.send("text", text="right lung")
+    wait_until(lambda: "There is <a> right lung \N{HORIZONTAL ELLIPSIS}" in panel.ui.answerBrowser.plainText)
+    job.send("done", reply={}, result="")
+    wait(panel)
+    assert "There is" not in panel.ui.answerBrowser.plainText, "the answer takes its place"
+    assert "Outlined: \N{BLACK CIRCLE}" in panel.ui.answerBrowser.plainText
+    assert "looking at the volume" in panel.ui.statusLabel.text
+
+
+def test_upload_shows_how_far_it_is(panel, server):
+    add_volume()
+    with held(server, "PUT /session/"):
+        start(panel)
+        wait_until(lambda: "Uploading the volume, " in panel.ui.statusLabel.text)
+        assert panel.ui.progressBar.maximum == 100
+    wait(panel)
+
+
+def test_another_volume_can_be_looked_at_while_waiting(panel, server):
+    first = add_volume("one")
+    with held(server):
+        start(panel)
+        panel.ui.volumeSelector.setCurrentNode(add_volume("two"))
+        assert panel.ui.answerBrowser.plainText == ""
+    wait(panel)
+    assert panel.ui.answerBrowser.plainText == ""
+    panel.ui.volumeSelector.setCurrentNode(first)
+    assert "Outline the lungs." in panel.ui.answerBrowser.plainText
+    assert panel.ui.segmentsTable.segmentCount() == 2
+
+
+def test_scopes_are_what_the_server_can_and_the_layout_has(panel, server):
+    def offered():
+        return [panel.ui.scopeSelector.itemText(n) for n in range(panel.ui.scopeSelector.count)]
+
+    assert offered() == ["Whole volume"]
+    slice_view("Axial", (-5, -6, 4), "Red")
+    slice_view("Coronal", (-5, -6, 4), "Green")
+    slice_view("Sagittal", (-5, -6, 4), "Yellow")
+    add_volume()
+    connect(panel)
+    views = ["Whole volume", "Current red slice", "Current yellow slice", "Current green slice"]
+    assert offered() == [*views, "Several axial slices", "Several coronal slices"]
+    panel.ui.scopeSelector.currentIndex = 3
+    ask(panel)
+    assert asked(server)[-1]["scope"] == "plane"
+    assert asked(server)[-1]["plane"]["right"] == pytest.approx([1, 0, 0], abs=1e-9)
+    assert "Green slice" in panel.ui.answerBrowser.plainText
+    panel.ui.scopeSelector.currentIndex = 2
+    ask(panel)
+    assert "yellow slice lies nearest to sagittal" in panel.ui.statusLabel.text
+    assert "choose a view that is axial or coronal" in panel.ui.statusLabel.text
+    assert len(asked(server)) == 1
+    server.on_json("GET /medsight/info", {**panels.INFO, "scopes": ["plane", "volume"]})
+    panel.ui.connectButton.click()
+    wait_until(lambda: not panel.connection.background.busy)
+    assert offered() == views, "an older server knows no ranges"
+    server.on_json("GET /medsight/info", {**panels.INFO, "scopes": ["volume"]})
+    panel.ui.connectButton.click()
+    wait_until(lambda: not panel.connection.background.busy)
+    assert offered() == ["Whole volume"]
+
+
+def choose_scope(panel, words):
+    names = [panel.ui.scopeSelector.itemText(n) for n in range(panel.ui.scopeSelector.count)]
+    panel.ui.scopeSelector.currentIndex = names.index(words)
+
+
+def test_several_slices_are_asked_about_and_the_views_show_where_they_end(panel, server):
+    red, green = slice_view("Axial", (0, 0, 0), "Red"), slice_view("Coronal", (0, 0, 0), "Green")
+    volume = add_volume()
+    connect(panel)
+    ui = panel.ui
+    assert not ui.slicesFrame.visible
+    choose_scope(panel, "Several axial slices")
+    assert ui.slicesFrame.visible
+    assert (ui.firstSliceBox.value, ui.lastSliceBox.value) == (0, panels.SHAPE[2] - 1), "all, until told otherwise"
+    ui.firstSliceBox.value = 5
+    assert slice_offset(red, 2) == 5
+    ui.lastSliceBox.value = 2
+    assert slice_offset(red, 2) == 2
+    assert slice_offset(green, 1) == 0, "the other views stay"
+    ask(panel)
+    assert asked(server)[-1]["scope"] == "range"
+    assert asked(server)[-1]["plane"] == {"orientation": "axial", "first": 2, "last": 5}
+    assert "axial slices 2 to 5" in panel.ui.answerBrowser.plainText
+    choose_scope(panel, "Several coronal slices")
+    ui.lastSliceBox.value = 7
+    assert slice_offset(green, 1) == -7
+    panel.ui.volumeSelector.setCurrentNode(add_volume("another"))
+    assert (ui.firstSliceBox.value, ui.lastSliceBox.value) == (0, panels.SHAPE[1] - 1)
+    choose_scope(panel, "Whole volume")
+    assert not ui.slicesFrame.visible
+    panel.ui.volumeSelector.setCurrentNode(volume)
+    ask(panel)
+    assert asked(server)[-1]["scope"] == "volume"
+
+
+def test_slices_come_back_with_the_scene(panel, tmp_path):
+    add_volume()
+    connect(panel)
+    choose_scope(panel, "Several coronal slices")
+    panel.ui.firstSliceBox.value, panel.ui.lastSliceBox.value = 3, 6
+    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(0)
+    assert panel.ui.scopeSelector.currentText == "Whole volume"
+    slicer.mrmlScene.ReadFromMRB(str(tmp_path / "scene.mrb"), False)
+    assert panel.ui.scopeSelector.currentText == "Several coronal slices"
+    assert (panel.ui.firstSliceBox.value, panel.ui.lastSliceBox.value) == (3, 6)
+
+
+def slice_offset(view, row):
+    return pytest.approx(view.GetSliceToRAS().GetElement(row, 3), abs=0.01)
+
+
+def test_suggestions_fit_the_modality(panel):
+    volume = add_volume()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.GetItemByDataNode(volume) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), volume)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", "MR")
+    connect(panel)
+    assert "Outline the thalami." in panel.ui.suggestionsLabel.text
+    assert "liver" not in panel.ui.suggestionsLabel.text

@@ -10,10 +10,12 @@ from typing import Iterator
 import numpy as np
 import pytest
 import slicer
-from test_slicer_mrml import _tag, masks_of, oblique_ras, red_slice
+from scenes import masks_of, oblique_ras, slice_view, tag_of
 
-from medsight_core.errors import AuthenticationError, ServerError, ServerUnavailableError
+from medsight_core.client import Progress
+from medsight_core.errors import AuthenticationError, CancelledError, ServerError, ServerUnavailableError
 from medsight_core.imaging.segmentation_file import read_segmentation
+from medsight_core.protocol import PHASES
 from medsight_core.server.running import RunningServer, running_server
 from medsight_core.server.settings import Settings
 
@@ -44,16 +46,16 @@ def volume(scene):
 def ask_until_outlined(logic, volume, scope="volume"):
     """A random model outlines something for some prompts and not for others; one of these it does."""
     for prompt in ("Outline the lungs.", "Outline the right lung.", "What do you see?", "Everything.", "Lungs?", "x"):
-        logic.conversation.turn_to(None)
+        logic.start_over(volume)
         reply, outlined = logic.ask(volume, prompt, scope)
         if outlined is not None:
             return reply, outlined
     raise AssertionError("the tiny model outlined nothing")
 
 
-@pytest.mark.parametrize("scope", ["volume", "plane"])
+@pytest.mark.parametrize("scope", ["volume", "Red", "axial:2-6"])
 def test_segments_are_voxel_for_voxel_what_the_server_sent(logic, volume, tmp_path, scope):
-    red_slice("Axial", (oblique_ras(10) @ [*(np.array(SHAPE) / 2), 1])[:3])
+    slice_view("Axial", (oblique_ras(10) @ [*(np.array(SHAPE) / 2), 1])[:3])
     reply, outlined = ask_until_outlined(logic, volume, scope)
     (tmp_path / "sent.seg.nrrd").write_bytes(reply.segmentation)
     sent = {segment.label: segment for segment in read_segmentation(tmp_path / "sent.seg.nrrd").segments}
@@ -66,26 +68,46 @@ def test_segments_are_voxel_for_voxel_what_the_server_sent(logic, volume, tmp_pa
         segment = outlined.node.GetSegmentation().GetSegment(outlined.segment_ids[region.label])
         assert segment.GetName() == region.name
         np.testing.assert_allclose(segment.GetColor(), sent[region.label].color, atol=1e-4)
-        assert _tag(segment, "MedSIGHT.Code") == region.code
-    assert logic.conversation.turns[-1].answer.text == reply.answer.text
+        assert tag_of(segment, "MedSIGHT.Code") == region.code
+    assert logic.conversation(volume).turns[-1].answer.text == reply.answer.text
+
+
+def test_phases_are_heard_in_order_and_cancelling_ends_the_question(logic, volume):
+    heard = []
+    question = logic.prepare(volume, "Outline the lungs.")
+    logic.finish(question, logic.send(question, heard.append))
+    phases = list(dict.fromkeys(event.phase for event in heard if isinstance(event, Progress)))
+    assert phases[:2] == ["prepare", "upload"]
+    assert phases[-1] == "receive"
+    assert [phase for phase in phases if phase in PHASES] == [phase for phase in PHASES if phase in phases]
+    assert "generate" in phases
+    again = logic.prepare(volume, "Outline the heart.")
+
+    def cancel_soon(event):
+        if isinstance(event, Progress) and event.phase in PHASES:
+            again.cancel.set()
+
+    with pytest.raises(CancelledError, match="cancelled"):
+        logic.send(again, cancel_soon)
+    assert len(logic.conversation(volume).turns) == 1
 
 
 def test_second_question_uses_the_same_upload(logic, volume):
     logic.ask(volume, "Outline the lungs.")
-    session = logic._session
+    sessions = dict(logic._connection._sessions)
     reply, _ = logic.ask(volume, "And now?")
-    assert logic._session == session
+    assert logic._connection._sessions == sessions
     assert reply.answer.model.version == "tiny"
-    assert len(logic.conversation.turns) == 2
+    assert len(logic.conversation(volume).turns) == 2
 
 
 def test_session_that_the_server_lost_is_made_anew(logic, volume):
     logic.ask(volume, "Outline the lungs.")
-    lost = logic._session
-    logic._client.delete_session(lost[1])
+    ((volume_id, (content, session)),) = logic._connection._sessions.items()
+    logic._connection._client.delete_session(session)
     logic.ask(volume, "Outline the lungs.")
-    assert logic._session[0] == lost[0]
-    assert logic._session[1] != lost[1]
+    assert logic._connection._sessions[volume_id][0] == content
+    assert logic._connection._sessions[volume_id][1] != session
 
 
 def test_wrong_token(logic, volume, server):
@@ -110,7 +132,6 @@ def test_server_killed_while_it_answers(logic, volume, server):
     threading.Timer(0.3, server.process.kill).start()
     with pytest.raises(ServerError, match=r"broke the connection before its reply was complete: see whether"):
         logic.send(question)
-    assert not question.file.exists(), "no copy of the volume stays on the disk"
     with pytest.raises(ServerUnavailableError, match="No MedSIGHT server answers"):
         logic.ask(volume, "Outline the lungs.")
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0

@@ -1,7 +1,8 @@
 """One slow piece of work at a time beside Slicer's event loop.
 
-The work runs in a thread and must touch neither the scene nor a widget. A timer in the main thread fetches the outcome
-and calls back there; the loop is never pumped from within a slot, so a click cannot run inside another click.
+The work runs in a thread and must touch neither the scene nor a widget. A timer in the main thread fetches what it
+tells and its outcome, and calls back there; the loop is never pumped from within a slot, so a click cannot run inside
+another click.
 """
 
 from __future__ import annotations
@@ -18,6 +19,20 @@ _POLL_MILLISECONDS = 25
 _YIELD_SECONDS = 0.01
 
 
+def later(milliseconds: int, callback: Callable[[], None]) -> Callable[[], None]:
+    """Call back once on the event loop after a while; what is returned prevents that."""
+    timer = qt.QTimer()
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.connect("timeout()", callback)
+    timer.start()
+
+    def stop() -> None:  # and holds on to the timer meanwhile
+        timer.stop()
+
+    return stop
+
+
 class Background:
     """Runs one piece of work at a time."""
 
@@ -26,30 +41,36 @@ class Background:
         self._timer = qt.QTimer()
         self._timer.setInterval(_POLL_MILLISECONDS)
         self._timer.connect("timeout()", self._poll)
-        self._outcome: queue.Queue[tuple[bool, Any]] | None = None
-        self._done: Callable[[Any], None] | None = None
-        self._failed: Callable[[Exception], None] | None = None
+        self._news: queue.Queue[tuple[str, Any]] | None = None
+        self._callbacks: dict[str, Callable[[Any], None]] = {}
 
     @property
     def busy(self) -> bool:
         """Whether an outcome is still awaited."""
-        return self._outcome is not None
+        return self._news is not None
 
-    def run(self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[Exception], None]) -> None:
+    def run(
+        self,
+        work: Callable[[Callable[[Any], None]], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None],
+        heard: Callable[[Any], None] = lambda news: None,
+    ) -> None:
         """Start ``work``; later, in this thread, call ``done`` with its result or ``failed`` with its exception.
 
-        Raises RuntimeError while other work is awaited.
+        ``work`` gets a function; what it gives to that arrives at ``heard``, in this thread and in order, before the
+        outcome. Raises RuntimeError while other work is awaited.
         """
         if self.busy:
             raise RuntimeError("Other work is still running.")
-        outcome: queue.Queue[tuple[bool, Any]] = queue.Queue()
-        self._outcome, self._done, self._failed = outcome, done, failed
+        news: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self._news, self._callbacks = news, {"done": done, "failed": failed, "heard": heard}
 
         def run() -> None:
             try:
-                outcome.put((True, work()))
+                news.put(("done", work(lambda told: news.put(("heard", told)))))
             except Exception as error:  # whatever it is, it belongs to whoever asked for the work
-                outcome.put((False, error))
+                news.put(("failed", error))
 
         self.start(run)
         self._timer.start()
@@ -67,16 +88,18 @@ class Background:
     def forget(self) -> None:
         """Await nothing any more; work that still runs ends unheard."""
         self._timer.stop()
-        self._outcome = self._done = self._failed = None
+        self._news, self._callbacks = None, {}
 
     def _poll(self) -> None:
-        if self._outcome is None:
-            return
-        try:
-            succeeded, value = self._outcome.get(timeout=_YIELD_SECONDS)
-        except queue.Empty:
-            return
-        done, failed = self._done, self._failed
-        self.forget()  # first, so that a callback may start new work
-        callback = done if succeeded else failed
-        callback(value)
+        timeout = _YIELD_SECONDS
+        while self._news is not None:
+            try:
+                kind, value = self._news.get(timeout=timeout) if timeout else self._news.get_nowait()
+            except queue.Empty:
+                return
+            timeout, callback = 0.0, self._callbacks[kind]
+            if kind != "heard":
+                self.forget()  # first, so that a callback may start new work
+            callback(value)
+            if kind != "heard":
+                return

@@ -1,163 +1,246 @@
 """The panel: from clicks to `Asker`, and from its outcomes to what is shown.
 
 Written for PythonQt: Qt properties are attributes, signals are connected by name. Nothing here waits: what is slow runs
-in `Background`, and only one thing at a time. Holds no knowledge of MRML beyond which node is chosen.
+in `Background`, and only one question at a time. Holds no knowledge of MRML beyond which node is chosen.
 """
 
 from __future__ import annotations
 
 import html
-import logging
+import time
 from typing import Any
 
 import qt
 import slicer
+import vtk
 from slicer.util import VTKObservationMixin
 
 from medsight_core.answer import NOTICE
-from medsight_core.client import Reply, ServerInfo
-from medsight_core.errors import MedSightError
-from medsight_core.protocol import SCOPE_PLANE, SCOPE_VOLUME
-from MedSIGHTLib import mrml
-from MedSIGHTLib.asking import Asker, Prepared
-from MedSIGHTLib.background import Background
-from MedSIGHTLib.parameters import Parameters, ServerSettings
-from MedSIGHTLib.report import LATEST, conversation_html, parse_link
-from MedSIGHTLib.style import Colors
+from medsight_core.client import ServerInfo
+from medsight_core.errors import CancelledError, MedSightError
+from medsight_core.protocol import SCOPE_VOLUME
+from MedSIGHTLib.asking import Asker, Prepared, Received
+from MedSIGHTLib.background import Background, later
+from MedSIGHTLib.connection_section import ConnectionSection
+from MedSIGHTLib.parameters import AnnotatorSettings, Parameters, ServerSettings
+from MedSIGHTLib.pointing import Pointer
+from MedSIGHTLib.prompt_box import KEYS, PromptBox
+from MedSIGHTLib.report_section import ReportSection
+from MedSIGHTLib.scope_section import ScopeSection
+from MedSIGHTLib.segments import segmentation_of
+from MedSIGHTLib.style import Colors, sentence
+from MedSIGHTLib.suggestions import suggestions_for
+from MedSIGHTLib.thread_view import ThreadView
+from MedSIGHTLib.waiting import Waiting
+from MedSIGHTLib.worklist_section import Surroundings, WorklistSection
 
-_MAX_SUGGESTIONS = 2
+_WORKLIST_PLACE = 2  # in the panel's layout: below the server
+_CLOCK_MILLISECONDS = 100
+_CANCEL_MILLISECONDS = 900  # what has not ended by then is left to itself, so that all is over within a second
+_SCENE_CLOSED = "The scene was closed while the server answered, so nothing was added: load the volume again and ask."
+_VOLUME_REMOVED = "The volume was removed while the server answered, so nothing was added: load it again and ask."
 
 
 class Panel(VTKObservationMixin):
     """The module's widgets, wired to one `Asker`."""
 
-    def __init__(self, widget: Any, asker: Asker):
-        """``widget``: the loaded ``MedSIGHT.ui``."""
+    def __init__(self, widget: Any, worklist: Any, asker: Asker):
+        """``widget``: the loaded ``MedSIGHT.ui``; ``worklist``: ``Worklist.ui``, whose place is above the volume."""
         VTKObservationMixin.__init__(self)
         self.ui = slicer.util.childWidgetVariables(widget)
         self.asker = asker
         self.background = Background()
-        self.settings = ServerSettings(slicer.app.userSettings())
-        self.info: ServerInfo | None = None
         self._colors = Colors.of(widget.palette)
         self._updating = False
-        self._shown = ""
         self._message = ("", "idle")
+        self._question: Prepared | None = None
+        self._waiting: Waiting | None = None
+        self._why_cancelled = ""
+        self._next_prompt = ""  # to be asked once no other question is on its way
 
-        self.ui.addressEdit.text = self.settings.address
-        self.ui.tokenEdit.text = self.settings.token
+        self.connection = ConnectionSection(
+            self.ui, asker, ServerSettings(slicer.app.userSettings()), self._colors, self._connected
+        )
+        self.scope = ScopeSection(self.ui, self._store)
+        self.prompt = PromptBox(self.ui.promptEdit, self.ask, lambda: self.cancel(), self._earlier_prompts)
+        keys = " &nbsp; ".join(f"<b>{key}</b> {words}" for key, words in KEYS)
+        self.ui.keysLabel.text = f"<span style='color:{self._colors.muted}'>{keys}</span>"
+        self.pointer = Pointer(self._select_segment, self._say, later)
+        self.thread = ThreadView(self.ui.answerBrowser, self.pointer, self._colors)
+        self.report = ReportSection(self.ui, self.pointer, self._colors, self._say)
+        widget.layout().insertWidget(_WORKLIST_PLACE, worklist)
+        self.worklist = WorklistSection(
+            slicer.util.childWidgetVariables(worklist),
+            self.connection,
+            AnnotatorSettings(slicer.app.userSettings()),
+            self._colors,
+            Surroundings(
+                lambda: self.volume, self.ui.volumeSelector.setCurrentNode, self.ask_when_free, self._answers_about
+            ),
+        )
+        self._clock = self._timer(_CLOCK_MILLISECONDS, self._show_waiting)
+        self._grace = self._timer(_CANCEL_MILLISECONDS, self._leave_question)
+        self._grace.setSingleShot(True)
         self._connect_signals()
         for node_widget in (self.ui.volumeSelector, self.ui.segmentsTable):
             node_widget.setMRMLScene(slicer.mrmlScene)
-        for event in (slicer.mrmlScene.EndCloseEvent, slicer.mrmlScene.EndImportEvent):
-            self.addObserver(slicer.mrmlScene, event, self._scene_changed)
-        self._show_connection("idle", "Not connected")
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.EndCloseEvent, self._scene_closed)
+        self.addObserver(scene, scene.EndImportEvent, self._scene_changed)
+        self.addObserver(scene, scene.NodeRemovedEvent, self._node_removed)
         self._restore()
 
-    def enter(self) -> None:
-        """The module is opened: say hello to the server that was used last, without being asked."""
-        if self.info is None and not self.background.busy:
-            self.connect()
-
-    def close(self) -> None:
-        """Leave no observer, no timer and no volume on the server behind."""
-        self.background.forget()
-        self.removeObservers()
-        # Its own short work: the application is closing and must not wait for a server that does not answer.
-        closing = Background.start(self.asker.close)
-        closing.join(timeout=1.0)
-
-    def connect(self) -> None:
-        """Check address and token in the background, and show who answers."""
-        if self.background.busy or not self._use_server():
-            return
-        self._show_connection("busy", f"Connecting to {self.settings.address} …")
-        self.background.run(self.asker.info, self._connected, self._not_connected)
-        self._refresh()
-
-    def ask(self) -> None:
-        """Send the question in the background; a problem becomes a sentence in the panel."""
-        if self._why_not() or not self._use_server():
-            return
-        try:
-            question = self.asker.prepare(self.volume, self.ui.promptEdit.plainText, self._scope)
-        except MedSightError as error:
-            self._say(str(error), "problem")
-            return
-        self.background.run(
-            lambda: self.asker.send(question), lambda reply: self._answered(question, reply), self._failed
-        )
-        self._say("Waiting for the answer. You can go on working meanwhile.")
-        self._refresh()
+    @property
+    def info(self) -> ServerInfo | None:
+        """What the server has said of itself."""
+        return self.connection.info
 
     @property
     def volume(self) -> Any:
         """The chosen volume node, or None."""
         return self.ui.volumeSelector.currentNode()
 
-    @property
-    def _scope(self) -> str:
-        return SCOPE_PLANE if self.ui.planeScopeButton.checked else SCOPE_VOLUME
-
-    # -- outcomes of background work
-
-    def _connected(self, info: ServerInfo) -> None:
-        self.info = info
-        model = " ".join(part for part in (info.model.id, info.model.version) if part) or "a model without a name"
-        self._show_connection("good", f"Connected · {model}")
-        self.ui.serverSection.collapsed = True
-        self._say("")
-        self._refresh()
-
-    def _not_connected(self, error: Exception) -> None:
-        self.info = None
-        self._show_connection("problem", _sentence(error))
-        self.ui.serverSection.collapsed = False
-        self._refresh()
-
-    def _answered(self, question: Prepared, reply: Reply) -> None:
-        try:
-            self.asker.finish(question, reply)
-        except MedSightError as error:
-            self._failed(error)
-            return
-        seconds = reply.answer.timings.get("total", 0.0)
-        self._say(f"Answered in {seconds:.1f} s." if seconds else "")
-        self.ui.promptEdit.plainText = ""
+    def enter(self) -> None:
+        """The module is opened: say hello to the server that was used last, without being asked."""
         if self.info is None:
-            self.connect()
+            self.connection.test()
         self._refresh()
 
-    def _failed(self, error: Exception) -> None:
-        self._say(_sentence(error), "problem")
+    def close(self) -> None:
+        """Leave no observer, no timer, no pale segment, no question and no volume on the server behind."""
+        if self._question is not None:
+            self._question.cancel.set()
+        for timer in (self._clock, self._grace):
+            timer.stop()
+        self.background.forget()
+        self.connection.close()
+        self.worklist.close()
+        self.pointer.close()
+        self.removeObservers()
+        # Its own short work: the application is closing and must not wait for a server that does not answer.
+        closing = Background.start(self.asker.close)
+        closing.join(timeout=1.0)
+
+    def ask(self) -> None:
+        """Send the question in the background; a problem becomes a sentence in the panel."""
+        if not self._why_not() and self._ask(self.prompt.text, self.scope.chosen):
+            self.prompt.take()
+
+    def ask_when_free(self, prompt: str) -> None:
+        """Ask this about the whole chosen volume, as soon as no other question is on its way."""
+        self._next_prompt = prompt
+        self._ask_next()
+
+    def _ask_next(self) -> None:
+        if self._next_prompt and not self.background.busy:
+            prompt, self._next_prompt = self._next_prompt, ""
+            self._ask(prompt, SCOPE_VOLUME)
+
+    def _ask(self, prompt: str, scope: str) -> bool:
+        """Whether the question is on its way."""
+        if not self.connection.use():
+            return False
+        orientations = self.info.orientations if self.info else ()
+        try:
+            question = self.asker.prepare(self.volume, prompt, scope, orientations)
+        except MedSightError as error:
+            self._say(str(error), "problem")
+            return False
+        self._question, self._why_cancelled = question, ""
+        self._waiting = Waiting(question.prompt, question.looked_at, time.monotonic())
+        self.background.run(
+            lambda tell: self.asker.send(question, tell),
+            lambda received: self._answered(question, received),
+            lambda error: self._failed(question, error),
+            lambda event: self._waiting.hear(event, time.monotonic()),
+        )
+        self._clock.start()
         self._refresh()
+        self._show_waiting()
+        return True
+
+    def cancel(self, why: str = "") -> None:
+        """Stop waiting, within a second. ``why`` is said then, or else what became of the question."""
+        if self._question is None or self._question.cancel.is_set():
+            return
+        self._why_cancelled = why
+        self._question.cancel.set()
+        self.ui.cancelButton.enabled = False
+        self._grace.start()
+
+    # -- what becomes of a question
+
+    def _answered(self, question: Prepared, received: Received) -> None:
+        if question.cancel.is_set():
+            self._failed(question, CancelledError("The question was cancelled, and its answer was not used."))
+            return
+        replace_edited, waiting = self.ui.replaceEditedBox.checked, self._waiting
+        self._end_waiting()
+        try:
+            self.asker.finish(question, received, replace_edited)
+        except MedSightError as error:
+            self._failed(question, error)
+            return
+        self._say(waiting.took(time.monotonic()))
+        self.ui.replaceEditedBox.checked = False  # meant for one answer
+        if self.info is None:
+            self.connection.test()
+        self._refresh()
+        self._ask_next()
+
+    def _failed(self, question: Prepared, error: Exception) -> None:
+        why = self._why_cancelled
+        self._end_waiting()
+        self.prompt.give_back(question.prompt)
+        self._say(why or sentence(error), "idle" if isinstance(error, CancelledError) and not why else "problem")
+        self._refresh()
+        self._ask_next()
+
+    def _leave_question(self) -> None:
+        """It was cancelled and does not end: let it end unheard."""
+        if self._question is None or not self.background.busy:
+            return
+        self.background.forget()
+        self.asker.abandon()
+        self._failed(
+            self._question,
+            CancelledError("The question was cancelled here; what was on its way to the server ends by itself."),
+        )
+
+    def _end_waiting(self) -> None:
+        self._clock.stop()
+        self._grace.stop()
+        self._question = self._waiting = None
+        self._why_cancelled = ""
 
     # -- what the user and the scene do
 
     def _connect_signals(self) -> None:
         ui = self.ui
-        ui.connectButton.connect("clicked()", self.connect)
-        ui.addressEdit.connect("returnPressed()", self.connect)
-        ui.tokenEdit.connect("returnPressed()", self.connect)
         ui.volumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._store)
-        ui.planeScopeButton.connect("toggled(bool)", self._store)
         ui.promptEdit.connect("textChanged()", self._store)
         ui.askButton.connect("clicked()", self.ask)
+        ui.cancelButton.connect("clicked()", self.cancel)
         ui.newConversationButton.connect("clicked()", self._start_over)
+        ui.undoButton.connect("clicked()", lambda: self._step(self.asker.undo.undo))
+        ui.redoButton.connect("clicked()", lambda: self._step(self.asker.undo.redo))
         ui.suggestionsLabel.connect("linkActivated(QString)", self._take_suggestion)
-        ui.answerBrowser.connect("anchorClicked(QUrl)", self._show_region)
-        self._shortcuts = [qt.QShortcut(qt.QKeySequence(keys), ui.promptEdit) for keys in ("Ctrl+Return", "Ctrl+Enter")]
-        for shortcut in self._shortcuts:
-            shortcut.context = qt.Qt.WidgetShortcut
-            shortcut.connect("activated()", self.ask)
+
+    def _timer(self, milliseconds: int, slot: Any) -> Any:
+        timer = qt.QTimer()
+        timer.setInterval(milliseconds)
+        timer.connect("timeout()", slot)
+        return timer
 
     def _store(self) -> None:
         """The panel changed: keep it in the scene."""
-        if self._updating:
-            return
+        if not self._updating and not slicer.mrmlScene.IsBatchProcessing():  # a scene that is read is shown at its end
+            self._keep()
+
+    def _keep(self) -> None:
         parameters = Parameters.of(slicer.mrmlScene)
-        parameters.prompt = self.ui.promptEdit.plainText
-        parameters.scope = self._scope
+        parameters.prompt = self.prompt.text
+        parameters.scope = self.scope.chosen
         parameters.volume = self.volume
         self._refresh()
 
@@ -166,64 +249,94 @@ class Panel(VTKObservationMixin):
         parameters = Parameters.of(slicer.mrmlScene)
         self._updating = True
         self.ui.promptEdit.plainText = parameters.prompt
-        self.ui.planeScopeButton.checked = parameters.scope == SCOPE_PLANE
-        self.ui.volumeScopeButton.checked = parameters.scope != SCOPE_PLANE
         if parameters.volume is not None:
             self.ui.volumeSelector.setCurrentNode(parameters.volume)
+        self.scope.offer(self.info, self.volume, parameters.scope)
         self._updating = False
-        self._store()
+        self._keep()
 
-    def _scene_changed(self, caller: Any, event: str) -> None:
-        self.asker.conversation.turn_to(None)
+    def _scene_closed(self, caller: Any, event: str) -> None:
+        self.asker.undo.clear()
         self._restore()
 
+    def _scene_changed(self, caller: Any, event: str) -> None:
+        self._restore()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _node_removed(self, caller: Any, event: str, node: Any) -> None:
+        closing = slicer.mrmlScene.IsClosing()
+        if self._question is not None and node is self._question.volume_node:
+            self.cancel(_SCENE_CLOSED if closing else _VOLUME_REMOVED)
+        if closing:
+            return
+        if node.IsA("vtkMRMLVolumeNode"):
+            self.asker.forget_lost_conversations(slicer.mrmlScene)
+        if node.IsA("vtkMRMLSegmentationNode") or node.IsA("vtkMRMLTextNode"):
+            self._refresh()
+
+    def _connected(self) -> None:
+        """The connection was tested."""
+        self._refresh()
+        if self.info is not None:
+            self.worklist.look()
+
+    def _answers_about(self, volume: Any) -> bool:
+        return self._question is not None and self._question.volume_node is volume
+
     def _start_over(self) -> None:
-        self.asker.conversation.turn_to(None)
+        self.asker.start_over(self.volume)
         self._say("")
         self._refresh()
+
+    def _step(self, step: Any) -> None:
+        """Undo or redo an answer's segments."""
+        node = segmentation_of(self.volume) if self.volume is not None else None
+        if node is None:
+            return
+        self.pointer.close()
+        try:
+            step(node)
+            self._say("")
+        except MedSightError as error:
+            self._say(str(error), "problem")
+        self._refresh()
+
+    def _select_segment(self, segment_id: str) -> None:
+        self.ui.segmentsTable.setSelectedSegmentIDs([segment_id])
 
     def _take_suggestion(self, prompt: str) -> None:
         self.ui.promptEdit.plainText = prompt
         self.ui.promptEdit.setFocus()
 
-    def _show_region(self, url: Any) -> None:
-        link = parse_link(url.toString())
-        turns = self.asker.conversation.turns
-        if link is None or link[0] >= len(turns) or self.volume is None:
-            return
-        node = mrml.segmentation_of(self.volume)
-        segment_id = turns[link[0]].segment_ids.get(link[1])
-        if node is None or segment_id is None or not mrml.show_segment(node, segment_id):
-            self._say("That segment is no longer in the scene: ask again to get it back.")
-            return
-        self.ui.segmentsTable.setSelectedSegmentIDs([segment_id])
+    def _earlier_prompts(self) -> list[str]:
+        return [turn.prompt for turn in self.asker.conversation(self.volume).turns]
 
     # -- what is shown
 
     def _refresh(self) -> None:
         """Bring every widget in line with the state."""
         ui, busy, volume = self.ui, self.background.busy, self.volume
-        if not busy and self.asker.conversation.turns and volume is not None:
-            self.asker.conversation.turn_to(volume.GetID())
+        self.scope.offer(self.info, volume, self.scope.chosen)
         why_not = self._why_not()
         ui.askButton.enabled = not why_not
         ui.askButton.toolTip = why_not or "Send the question (Ctrl+Enter)"
-        ui.connectButton.enabled = not busy
-        ui.volumeSelector.enabled = not busy
-        ui.progressBar.visible = busy
-        turns = self.asker.conversation.turns
-        ui.newConversationButton.enabled = bool(turns) and not busy
-        content = conversation_html(turns, self._colors.text, self._colors.muted) if turns else ""
-        if content != self._shown:  # not on every change: it takes the reader's place in the text
-            self._shown = content
-            ui.answerBrowser.setHtml(content)
-            ui.answerBrowser.scrollToAnchor(LATEST)
-        node = mrml.segmentation_of(volume) if volume is not None else None
+        ui.cancelButton.visible = ui.progressBar.visible = busy
+        ui.cancelButton.enabled = busy and not (self._question and self._question.cancel.is_set())
+        conversation = self.asker.conversation(volume)
+        ui.newConversationButton.enabled = bool(conversation.turns) and not busy
+        self._show_thread()
+        self.report.show(volume)
+        self.worklist.show()
+        node = segmentation_of(volume) if volume is not None else None
         ui.segmentsTable.setSegmentationNode(node)
-        ui.segmentsTable.visible = ui.segmentsLabel.visible = node is not None
+        for name in ("segmentsTable", "segmentsLabel", "replaceEditedBox", "undoButton", "redoButton"):
+            getattr(ui, name).visible = node is not None
+        ui.undoButton.enabled = not busy and self.asker.undo.can_undo(node)
+        ui.redoButton.enabled = not busy and self.asker.undo.can_redo(node)
         self._show_suggestions()
         self._show_status()
-        self._show_notice()
+        turns = conversation.turns
+        self._show_notice(turns[-1].answer if turns else None)
 
     def _why_not(self) -> str:
         """Why a question cannot be asked now; empty when it can."""
@@ -231,42 +344,40 @@ class Panel(VTKObservationMixin):
             return "Waiting for the server"
         if self.volume is None:
             return "Load a volume first"
-        if not self.ui.promptEdit.plainText.strip():
+        if not self.prompt.text.strip():
             return "Write a question first"
         return ""
 
-    def _use_server(self) -> bool:
-        """Take address and token from the panel; False when they cannot be used, which the panel then says."""
-        self.settings.address, self.settings.token = self.ui.addressEdit.text, self.ui.tokenEdit.text
-        try:
-            self.asker.connect(self.settings.address, self.settings.token)
-        except MedSightError as error:
-            self._not_connected(error)
-            return False
-        return True
+    def _show_waiting(self) -> None:
+        """While a question is on its way: how far it is, and what the model has said."""
+        if self._waiting is None:
+            return
+        done, bar = self._waiting.done, self.ui.progressBar
+        bar.maximum = 0 if done is None else 100
+        bar.value = 0 if done is None else round(100 * done)
+        cancelled = self._question is not None and self._question.cancel.is_set()
+        self._say("Cancelling …" if cancelled else self._waiting.sentence(time.monotonic()))
+        self._show_thread()
 
-    def _show_connection(self, state: str, text: str) -> None:
-        color = self._colors.state(state)
-        self.ui.connectionLabel.text = f"<span style='color:{color}'>\N{BLACK CIRCLE}</span>&nbsp; {html.escape(text)}"
+    def _show_thread(self) -> None:
+        volume = self.volume
+        waiting = self._waiting if self._answers_about(volume) else None
+        self.thread.show(self.asker.conversation(volume), volume, waiting)
 
     def _show_suggestions(self) -> None:
-        suggestions = self.info.suggestions if self.info else {}
-        modality = mrml.modality_of(self.volume) if self.volume is not None else None
-        prompts = suggestions.get(modality) or [prompt for prompts in zip(*suggestions.values()) for prompt in prompts]
+        prompts = suggestions_for(self.volume, self.info)
         style = f"color:{self._colors.link}; text-decoration:none"
         links = " &nbsp;·&nbsp; ".join(
-            f"<a href='{html.escape(prompt)}' style='{style}'>{html.escape(prompt)}</a>"
-            for prompt in prompts[:_MAX_SUGGESTIONS]
+            f"<a href='{html.escape(prompt)}' style='{style}'>{html.escape(prompt)}</a>" for prompt in prompts
         )
         self.ui.suggestionsLabel.text = (
             f"<span style='color:{self._colors.muted}'>Try</span> &nbsp;{links}" if links else ""
         )
         self.ui.suggestionsLabel.visible = bool(links)
 
-    def _show_notice(self) -> None:
-        turns = self.asker.conversation.turns
-        model = turns[-1].answer.model if turns else self.info.model if self.info else None
-        notice = turns[-1].answer.notice if turns else NOTICE
+    def _show_notice(self, answer: Any) -> None:
+        model = answer.model if answer else self.info.model if self.info else None
+        notice = answer.notice if answer else NOTICE
         if model is None:
             about = "The model's licence is shown once a server is connected."
         else:
@@ -286,10 +397,3 @@ class Panel(VTKObservationMixin):
         color = self._colors.state(state)
         self.ui.statusLabel.text = f"<span style='color:{color}'>{html.escape(text)}</span>" if text else ""
         self.ui.statusLabel.visible = bool(text)
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, MedSightError):
-        return str(error)
-    logging.error("MedSIGHT failed", exc_info=error)
-    return f"MedSIGHT failed unexpectedly ({type(error).__name__}): see the Python console, then ask again."

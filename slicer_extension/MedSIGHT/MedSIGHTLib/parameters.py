@@ -1,21 +1,24 @@
 """What the panel remembers, in two places that must not be mixed.
 
 In the scene (`Parameters`): the prompt, the scope and the volume; they are saved and shared with it.
-On this machine (`ServerSettings`): the server's address and token. Never in the scene: the token is a secret, and a
-scene from somebody else must not choose where this user's volumes and token are sent.
+On this machine (`ServerSettings`, `AnnotatorSettings`): the address and token of the server, how one is started, and
+who labels how. Never in the scene: the token is a secret, and a scene from somebody else must not choose where the
+volumes and token of this user are sent, or which program is started.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import slicer
 
 from medsight_core.client.client import DEFAULT_ADDRESS
-from medsight_core.protocol import SCOPE_PLANE, SCOPE_VOLUME
+from medsight_core.protocol import SCOPE_VOLUME
 
 _MODULE = "MedSIGHT"
 _VOLUME_ROLE = "Volume"
+FIRST_QUESTION = "What can you see? Outline everything."
 
 
 class Parameters:
@@ -48,8 +51,8 @@ class Parameters:
 
     @property
     def scope(self) -> str:
-        """`SCOPE_VOLUME` (the default) or `SCOPE_PLANE`."""
-        return SCOPE_PLANE if self.node.GetParameter("Scope") == SCOPE_PLANE else SCOPE_VOLUME
+        """`SCOPE_VOLUME` (the default), the layout name of a slice view, or a range such as "axial:10-20"."""
+        return self.node.GetParameter("Scope") or SCOPE_VOLUME
 
     @scope.setter
     def scope(self, value: str) -> None:
@@ -72,7 +75,10 @@ class Parameters:
 
 
 class ServerSettings:
-    """The server's address and token in the user's own settings (a QSettings, or anything with its two methods)."""
+    """Which server is asked, and how one is started here, in the user's own settings.
+
+    Those are a QSettings, or anything with its two methods.
+    """
 
     def __init__(self, settings: Any):
         """``settings``: ``slicer.app.userSettings()`` in the application."""
@@ -95,3 +101,85 @@ class ServerSettings:
     @token.setter
     def token(self, value: str) -> None:
         self._settings.setValue(f"{_MODULE}/Token", value.strip())
+
+    @property
+    def program(self) -> str:
+        """The ``medsight`` program that starts a server here, or its environment's folder; empty to look for it."""
+        return str(self._settings.value(f"{_MODULE}/Program", "") or "")
+
+    @program.setter
+    def program(self, value: str) -> None:
+        self._settings.setValue(f"{_MODULE}/Program", value.strip())
+
+    @property
+    def studies(self) -> Path:
+        """Where a server that was started here keeps cases and labels."""
+        return Path(str(self._settings.value(f"{_MODULE}/Studies", "") or Path.home() / "medsight-studies"))
+
+
+class AnnotatorSettings:
+    """How one person works through a worklist, in the same place: it is theirs, not the scene's."""
+
+    def __init__(self, settings: Any):
+        """``settings``: as of `ServerSettings`."""
+        self._settings = settings
+
+    @property
+    def name(self) -> str:
+        """Kept by the server with each label; empty until given."""
+        return self._text("Annotator", "")
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._set("Annotator", value.strip())
+
+    @property
+    def task(self) -> str:
+        """One of `fetching.TASKS`; whatever else stands there is nobody's."""
+        return self._text("Task", "label")
+
+    @task.setter
+    def task(self, value: str) -> None:
+        self._set("Task", value)
+
+    @property
+    def strategy(self) -> str:
+        """By which the server chooses the next case."""
+        return self._text("Strategy", "hybrid")
+
+    @strategy.setter
+    def strategy(self, value: str) -> None:
+        self._set("Strategy", value)
+
+    @property
+    def ask_first(self) -> bool:
+        """Whether the model is asked as soon as a case is loaded."""
+        return self._text("AskFirst", "true") == "true"
+
+    @ask_first.setter
+    def ask_first(self, value: bool) -> None:
+        self._set("AskFirst", "true" if value else "false")
+
+    @property
+    def question(self) -> str:
+        """What it is asked then."""
+        return self._text("FirstQuestion", FIRST_QUESTION)
+
+    @question.setter
+    def question(self, value: str) -> None:
+        self._set("FirstQuestion", value.strip())
+
+    @property
+    def go_on(self) -> bool:
+        """Whether the next case is taken once one is handed in."""
+        return self._text("GoOn", "false") == "true"
+
+    @go_on.setter
+    def go_on(self, value: bool) -> None:
+        self._set("GoOn", "true" if value else "false")
+
+    def _text(self, key: str, default: str) -> str:
+        return str(self._settings.value(f"{_MODULE}/{key}", default) or default)
+
+    def _set(self, key: str, value: str) -> None:
+        self._settings.setValue(f"{_MODULE}/{key}", value)

@@ -1,11 +1,12 @@
-"""The panel's few colours, taken from Slicer's theme so that light and dark both read well."""
+"""How the panel speaks: colours from Slicer's theme, so that light and dark read well, and errors as sentences."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
-import qt
+from medsight_core.errors import MedSightError
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Colors:
     @classmethod
     def of(cls, palette: Any) -> Colors:
         """The colours for a theme's QPalette."""
+        import qt  # here, because the page has no Qt and colours of its own
+
         text, base = palette.color(qt.QPalette.Text), palette.color(qt.QPalette.Base)
         dark = base.lightness() < 128
         return cls(
@@ -36,6 +39,14 @@ class Colors:
     def state(self, name: str) -> str:
         """The colour of "good", "busy" or "problem"; muted for any other state."""
         return {"good": self.good, "busy": self.busy, "problem": self.problem}.get(name, self.muted)
+
+
+def sentence(error: Exception) -> str:
+    """What a person is told; of an unforeseen error only its type, because its text may hold a patient's name."""
+    if isinstance(error, MedSightError):
+        return str(error)
+    logging.error("MedSIGHT failed", exc_info=error)
+    return f"MedSIGHT failed unexpectedly ({type(error).__name__}): see the Python console, then ask again."
 
 
 def _mix(color: Any, other: Any, share: float) -> str:

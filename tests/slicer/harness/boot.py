@@ -6,10 +6,13 @@ and the application object are elsewhere (`slicer_app`).
 
 from __future__ import annotations
 
+import tempfile
 import types
 from pathlib import Path
 
 import slicer
+
+_ALIVE: list = []  # logics that others point to without holding them
 
 
 class Modules(types.SimpleNamespace):
@@ -47,9 +50,23 @@ def boot() -> slicer.vtkSlicerApplicationLogic:
     register("Segmentations", slicer.vtkSlicerSegmentationsModuleLogic())
     register("Terminologies", terminologies)
     register("SubjectHierarchy", slicer.vtkSlicerSubjectHierarchyModuleLogic())
+    _let_scenes_be_loaded(application, scene)
     slicer.mrmlScene = scene
     slicer.modules = modules
     return application
+
+
+def _let_scenes_be_loaded(application: slicer.vtkSlicerApplicationLogic, scene: slicer.vtkMRMLScene) -> None:
+    """What reading a .mrb needs: a place that manages data from elsewhere, though there are none."""
+    remote = slicer.vtkMRMLRemoteIOLogic()
+    remote.SetMRMLApplicationLogic(application)
+    remote.GetCacheManager().SetRemoteCacheDirectory(tempfile.mkdtemp(prefix="slicer-cache-"))
+    remote.GetCacheManager().SetMRMLScene(scene)
+    remote.SetMRMLScene(scene)
+    remote.AddDataIOToScene()
+    data = slicer.vtkDataIOManagerLogic()
+    application.SetMRMLSceneDataIO(scene, remote, data)
+    _ALIVE.extend((remote, data))
 
 
 def _terminology_folder() -> Path | None:

@@ -30,6 +30,9 @@ class App:
     def userSettings(self):
         return self._settings
 
+    def startupEnvironment(self):
+        return QtCore.QProcessEnvironment.systemEnvironment()
+
     def testingEnabled(self):
         return True
 

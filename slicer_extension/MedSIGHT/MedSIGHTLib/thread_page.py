@@ -1,7 +1,7 @@
 """A conversation as the rich text that the panel shows. Knows HTML as far as Qt's text browser does; knows no Qt.
 
-Every text of the server or the user is escaped. A region is a link ``region:TURN:LABEL`` behind a dot of its colour, so
-that the colour is never the only sign and any colour stays readable on any background.
+Every text of the server or the user is escaped. A region is a `Link` behind a dot of its colour, so that the colour is
+never the only sign and any colour stays readable on any background.
 """
 
 from __future__ import annotations
@@ -10,32 +10,38 @@ import html
 from typing import Sequence
 
 from medsight_core.answer import Answer, Region
-from MedSIGHTLib.conversation import Turn
+from MedSIGHTLib.conversation import Link, Turn
+from MedSIGHTLib.waiting import Waiting
 
-LINK = "region"
 LATEST = "latest"  # name of the anchor before the newest turn
 
 
-def conversation_html(turns: Sequence[Turn], text: str, muted: str) -> str:
-    """All turns, newest last; ``text`` and ``muted`` are the panel's own colours (``#rrggbb``)."""
+def conversation_html(turns: Sequence[Turn], text: str, muted: str, waiting: Waiting | None = None) -> str:
+    """All turns, newest last, and the one that is waited for; ``text`` and ``muted`` are the panel's own colours."""
     parts = [_turn_html(number, turn, text, muted) for number, turn in enumerate(turns)]
+    if waiting is not None:
+        parts.append(_waiting_html(len(turns), waiting, muted))
     body = "".join([*parts[:-1], f"<a name='{LATEST}'></a>", *parts[-1:]])
     return f"<body style='color:{text}'>{body}</body>"
 
 
-def parse_link(link: str) -> tuple[int, int] | None:
-    """(turn, label) of a region's link; None for any other."""
-    scheme, _, rest = link.partition(":")
-    turn, _, label = rest.partition(":")
-    if scheme != LINK or not turn.isdigit() or not label.isdigit():
-        return None
-    return int(turn), int(label)
+def _waiting_html(number: int, waiting: Waiting, muted: str) -> str:
+    """What the model says so far is not what holds: the answer takes its place."""
+    said = html.escape(waiting.text).replace("\n", "<br>") + " \N{HORIZONTAL ELLIPSIS}"
+    return (
+        _question_html(number, waiting.prompt, waiting.looked_at, muted)
+        + f"<p style='margin:0 0 6px 0; line-height:135%; color:{muted}'><i>{said}</i></p>"
+    )
+
+
+def _question_html(number: int, prompt: str, looked_at: str, muted: str) -> str:
+    about = f" &nbsp;·&nbsp; {html.escape(looked_at)}" if looked_at else ""
+    return f"<p style='margin:{14 if number else 2}px 0 4px 0; color:{muted}'>{html.escape(prompt)}{about}</p>"
 
 
 def _turn_html(number: int, turn: Turn, text: str, muted: str) -> str:
-    top = 14 if number else 2
     parts = [
-        f"<p style='margin:{top}px 0 4px 0; color:{muted}'>{html.escape(turn.prompt)}</p>",
+        _question_html(number, turn.prompt, turn.looked_at, muted),
         f"<p style='margin:0 0 6px 0; line-height:135%'>{_answer_html(number, turn.answer, text)}</p>",
     ]
     if turn.answer.regions:
@@ -44,6 +50,10 @@ def _turn_html(number: int, turn: Turn, text: str, muted: str) -> str:
     if turn.answer.absent:
         names = html.escape(", ".join(turn.answer.absent))
         parts.append(f"<p style='margin:0 0 4px 0; color:{muted}'>Not seen: {names}</p>")
+    if turn.kept:
+        names = html.escape(", ".join(turn.kept))
+        kept = f"You changed {names}, so that was kept; the new outline has a number behind its name."
+        parts.append(f"<p style='margin:0 0 4px 0; color:{muted}'>{kept}</p>")
     return "".join(parts)
 
 
@@ -76,7 +86,7 @@ def _row_html(number: int, region: Region, text: str, muted: str) -> str:
 def _link_html(number: int, region: Region, words: str, text: str) -> str:
     color = "#{:02x}{:02x}{:02x}".format(*(round(255 * min(max(c, 0.0), 1.0)) for c in region.color))
     return (
-        f"<a href='{LINK}:{number}:{region.label}' style='text-decoration:none'>"
+        f"<a href='{Link(number, region.label)}' style='text-decoration:none'>"
         f"<span style='color:{color}'>\N{BLACK CIRCLE}</span>&nbsp;"
         f"<span style='color:{text}; font-weight:600'>{html.escape(words)}</span></a>"
     )
