@@ -23,25 +23,23 @@ def names_by_modality() -> dict[str, list[str]]:
 
 
 def demo_config(vocab_size: int, first_code_token: int) -> MedSightConfig:
-    """16 x 16 patches of 192 pixels, 64 x 64 masks, a language model of four layers."""
+    """48 x 48 patches of 192 pixels, 96 x 96 masks, a language model of four layers."""
     return MedSightConfig(
         vision_config={
+            "model_type": "medsight_convolutional_tower",
             "hidden_size": 96,
-            "intermediate_size": 384,
-            "num_hidden_layers": 8,
-            "num_attention_heads": 3,
             "image_size": 192,
-            "patch_size": 12,
-            "hidden_act": "gelu",
-            "layer_norm_eps": 1e-5,
+            "widths": (32, 64, 128, 192, 256),
+            "patch_size": 4,
         },
         perceiver_config={
-            "num_queries": 20,
-            "num_stages": 2,
+            "num_queries": 32,  # a plane of a brain shows up to 27 of its structures
+            "num_stages": 1,
             "num_heads": 3,
             "head_dim": 32,
             "ffn_ratio": 2,
             "num_classes": len(CLASS_NAMES),
+            "class_queries": True,
         },
         codebook_config={"num_modalities": 18, "num_codes": 32, "code_dim": 64},
         text_config={
@@ -62,10 +60,11 @@ def demo_config(vocab_size: int, first_code_token: int) -> MedSightConfig:
         class_names=CLASS_NAMES,
         show_detections=True,
         correct_words=True,
+        pool_patches=8,  # a small language model reads 36 of them and 32 regions far faster than 2304
         square_planes=True,
         frame="body",
         modality_names=names_by_modality(),
         ct_window="chest",
         licence="Apache-2.0",
-        version="2",
+        version="4",
     )

@@ -27,6 +27,7 @@ from medsight_core.training.fresh import fresh_model
 from medsight_core.training.pipeline import Plan, train_all
 from medsight_core.training.presets import find_preset
 from medsight_core.training.run import save_model
+from sample_data.card.training import TRAINING, training_record
 from sample_data.demo_config import CLASS_NAMES, MODALITIES, demo_config
 from sample_data.generate.folders import write_planes
 from sample_data.generate.sources import SOURCES, Material, Source, sources
@@ -34,7 +35,10 @@ from sample_data.generate.study import without_sides
 
 SEED = 20261125
 SIDE = 192
-TEXTS = 3000  # conversations that the tokenizer learns its words from
+TALKED_ABOUT = 4000  # images that conversations are made about
+TEXTS = 6000  # conversations that the tokenizer learns its words from
+WORDS = 3000  # that it may learn
+MADE_UP = 24000  # conversations without an image: how people ask takes more of them than what images show
 PRESENCE_THRESHOLD = 0.5
 
 # Of each source: images to train on, and images of held-out subjects.
@@ -70,8 +74,18 @@ def make(material: Material, work: Path, out: Path) -> None:
     images, start, stages = work / "images", work / "start", work / "stages"
     generate(images, material, os.cpu_count() or 1)
     if not start.is_dir():
-        save_model(*fresh_model(demo_config, vocabulary(SEED), SEED), start)
-    plan = Plan(start, images / "train.json", None, stages, find_preset("demo"), with_tower=True, seed=SEED)
+        save_model(*fresh_model(demo_config, vocabulary(SEED), SEED, WORDS), start)
+    plan = Plan(
+        start,
+        images / "train.json",
+        None,
+        stages,
+        find_preset("demo"),
+        with_tower=True,
+        seed=SEED,
+        made_up=MADE_UP,
+        talked_about=TALKED_ABOUT,
+    )
     train_all(plan, report=_Lines(), resume=True)
     ship(stages / "model", images / "held-out.json", out)
 
@@ -114,10 +128,11 @@ def vocabulary(seed: int) -> Iterator[str]:
 
 
 def ship(model: Path, held_out: Path, out: Path) -> None:
-    """The trained model with calibrated presence, in half precision.
+    """The trained model with calibrated presence, in half precision, and the record of its training.
 
-    Every second image calibrates; the others are left for whoever measures.
+    model: in the folder of all stages. Every second image calibrates; the others are left for whoever measures.
     """
+    record = training_record(model.parent, held_out.parent, SEED)
     loaded, processor = load_model(model, merge=False)
     images = BiomedParse(held_out)
     half = Selection(images, range(0, len(images), 2))
@@ -125,6 +140,7 @@ def ship(model: Path, held_out: Path, out: Path) -> None:
     loaded.config.calibration = fit_lines(presence_scores(loaded, processor, half))
     loaded.config.presence_threshold = PRESENCE_THRESHOLD
     save_model(loaded.half(), processor, out)
+    (out / TRAINING).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     _say("done")
 
 

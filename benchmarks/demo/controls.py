@@ -1,13 +1,19 @@
-"""Engines with a part taken out: what is left of the figures without it tells whether the part does its work."""
+"""What must go wrong, or must not: engines with a part taken out, and names of another modality than the image's.
+
+What is left of the figures without a part tells whether the part does its work.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.demo.exams import Exam, foreign_names
+from benchmarks.demo.trials import Slice, Trial, absent_trials
 from medsight_core.engine.engine import Engine
 from medsight_core.model.perceiver import PerceiverOutput
 
@@ -34,6 +40,15 @@ def without_presence(engine: Engine) -> Engine:
     other = _copy(engine)
     other.config.presence_threshold = 0.0
     return other
+
+
+def from_another_modality(
+    engine: Engine, plane: Slice, exams: Sequence[Exam], each: int, rng: np.random.Generator
+) -> Iterator[Trial]:
+    """Outline up to ``each`` things of another modality's images that cannot be here: every mask is a false one."""
+    others = [exam for exam in exams if exam.volume.modality != plane.exam.volume.modality]
+    names = [str(name) for name in rng.permutation(foreign_names(plane.exam, others))[:each]]
+    yield from absent_trials(engine, plane, names)
 
 
 def _copy(engine: Engine) -> Engine:

@@ -5,7 +5,7 @@ An exam is an image with what is known to be in it, on the image's own voxels. K
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,8 @@ _SITES = {
     "fetal": "fetal",
     "abdomen": "abdomen",
 }
+_HEADS = ("brain", "head", "fetal")
+_ANYWHERE = {"body", "soft tissue", "lesion", "tumour", "nodule", "cervical spine"}  # a head may show them, and a trunk
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,16 @@ def real_exams(studies: Path) -> Iterator[Exam]:
         volume = read_volume(fetch(studies, [sample_id])[sample_id])
         truth = dict(reference_masks(sample_id))
         yield Exam(site, sample_id, volume, truth, tuple(truth), known=True)
+
+
+def foreign_names(exam: Exam, others: Iterable[Exam]) -> list[str]:
+    """Names of other exams that such an image cannot show: those of a trunk for a head, and of a head for a trunk.
+
+    What lies in the same half is not among them: a chest CT shows a liver, whether labelled or not.
+    """
+    half = exam.site in _HEADS
+    found = {name for other in others if (other.site in _HEADS) != half for name in other.names}
+    return sorted(found - set(exam.names) - _ANYWHERE)
 
 
 def _exam(site: str, source: Source, material: Material, subject: str, rng: np.random.Generator) -> Exam:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.demo.trials import Trial
-from medsight_core.evaluation.intervals import bootstrap_interval, wilson_interval
+from medsight_core.intervals import bootstrap_interval, wilson_interval
 
 _BINS = 10
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with its 95 % interval. n: trials behind it. goal: what it should be, as text; met: whether it is."""
+    """A figure with its 95 % interval. n: trials behind it. goal: what it should be, as text; met: whether it is.
+
+    Numbers are NaN where nothing was asked, or too little for an interval.
+    """
 
     title: str
     value: float
@@ -27,6 +31,10 @@ class Figure:
     n: int
     goal: str = ""
     met: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, null for NaN."""
+        return {name: None if value != value else value for name, value in asdict(self).items()}
 
 
 def macro_dice(title: str, trials: Iterable[Trial], goal: float | None = None, fewest: int = 3) -> Figure:
@@ -50,11 +58,10 @@ def macro_dice(title: str, trials: Iterable[Trial], goal: float | None = None, f
 
 def rate(title: str, hits: Sequence[bool], least: float | None = None, most: float | None = None) -> Figure:
     """A share with its Wilson interval."""
-    count = len(hits)
+    count, goal = len(hits), _at_least(least) if least is not None else "" if most is None else f"at most {most:g}"
     if not count:
-        return Figure(title, math.nan, math.nan, math.nan, 0)
+        return Figure(title, math.nan, math.nan, math.nan, 0, goal)
     share, (low, high) = sum(hits) / count, wilson_interval(sum(hits), count)
-    goal = _at_least(least) if least is not None else "" if most is None else f"at most {most:g}"
     met = share >= least if least is not None else None if most is None else share <= most
     return Figure(title, share, low, high, count, goal, met)
 
@@ -62,6 +69,13 @@ def rate(title: str, hits: Sequence[bool], least: float | None = None, most: flo
 def balanced(title: str, trials: Iterable[Trial], least: float | None = None) -> Figure:
     """Share of right answers to yes-or-no questions that are asked as often of present as of absent things."""
     return rate(title, [trial.said == ("yes" if trial.present else "no") for trial in trials], least=least)
+
+
+def at_chance(title: str, trials: Iterable[Trial]) -> Figure:
+    """The same of questions that nobody can answer: half of them right, as the interval must allow."""
+    figure = balanced(title, trials)
+    met = figure.low <= 0.5 <= figure.high if figure.n else None
+    return replace(figure, goal="0.5 in the interval", met=met)
 
 
 def calibration_error(title: str, trials: Iterable[Trial], most: float | None = None) -> Figure:
@@ -79,20 +93,21 @@ def rank_correlation(title: str, trials: Iterable[Trial], least: float | None = 
 def median_seconds(title: str, seconds: Sequence[float], most: float) -> Figure:
     """Median with the 5 % and 95 % quantiles of what was measured."""
     low, middle, high = (float(np.quantile(seconds, q)) for q in (0.05, 0.5, 0.95)) if seconds else (math.nan,) * 3
-    return Figure(title, middle, low, high, len(seconds), f"at most {most:g}", middle <= most)
+    met = middle <= most if seconds else None
+    return Figure(title, middle, low, high, len(seconds), f"at most {most:g}", met)
 
 
 def _of_pairs(
     title: str, pairs: np.ndarray, measure: Callable[[np.ndarray], float], goal: float | None, higher: bool
 ) -> Figure:
+    text = "" if goal is None else _at_least(goal) if higher else f"at most {goal:g}"
     if len(pairs) < 10:
-        return Figure(title, math.nan, math.nan, math.nan, len(pairs))
+        return Figure(title, math.nan, math.nan, math.nan, len(pairs), text)
     rng = np.random.default_rng(0)
     draws = [measure(pairs[rng.integers(len(pairs), size=len(pairs))]) for _ in range(300)]
     low, high = (float(value) for value in np.nanquantile(draws, (0.025, 0.975)))
     value = measure(pairs)
     met = None if goal is None else value >= goal if higher else value <= goal
-    text = "" if goal is None else _at_least(goal) if higher else f"at most {goal:g}"
     return Figure(title, value, low, high, len(pairs), text, met)
 
 

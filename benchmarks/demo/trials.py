@@ -14,6 +14,7 @@ import numpy as np
 from benchmarks.demo.exams import Exam
 from medsight_core.answer import Answer
 from medsight_core.engine.engine import Engine
+from medsight_core.engine.wording import listed
 from medsight_core.evaluation.mask_scores import dice
 from medsight_core.imaging.volume import Volume
 from medsight_core.terminology import other_side, split_side
@@ -87,7 +88,10 @@ def slices_of(exam: Exam, count: int, orientations: Sequence[str], rng: np.rando
 def outline_trials(
     engine: Engine, plane: Slice, each: int, foreign: Collection[str], rng: np.random.Generator
 ) -> Iterator[Trial]:
-    """Outline up to ``each`` things that are there and as many that are not, a fifth of these from other regions."""
+    """Outline up to ``each`` things that are there and as many that are not.
+
+    foreign: names that such an image cannot show; a fifth of what is not there, or all where nothing else is missing.
+    """
     shown, absent = _drawn(plane, each, foreign, rng)
     scores = engine.detect(plane.exam.volume, "plane", plane.exam.plane(plane.orientation, plane.index))
     for name in (*shown, *absent):
@@ -95,11 +99,26 @@ def outline_trials(
         yield _outcome("outline", plane, name, name in shown, answer, seconds, scores)
 
 
+def absent_trials(engine: Engine, plane: Slice, names: Sequence[str]) -> Iterator[Trial]:
+    """Outline things that are not there."""
+    for name in names:
+        answer, seconds = plane.ask(engine, f"Outline the {name}.")
+        yield _outcome("outline", plane, name, False, answer, seconds, {})
+
+
 def check_trials(
-    engine: Engine, plane: Slice, each: int, rng: np.random.Generator, volume: Volume | None = None
+    engine: Engine,
+    plane: Slice,
+    each: int,
+    foreign: Collection[str],
+    rng: np.random.Generator,
+    volume: Volume | None = None,
 ) -> Iterator[Trial]:
-    """Ask whether things are there, as many that are as that are not. volume: another image in the exam's place."""
-    shown, absent = _drawn(plane, each, (), rng)
+    """Ask whether things are there, as many that are as that are not. volume: another image in the exam's place.
+
+    foreign: as of `outline_trials`.
+    """
+    shown, absent = _drawn(plane, each, foreign, rng)
     count = min(len(shown), len(absent))
     for name in (*shown[:count], *absent[:count]):
         answer, seconds = plane.ask(engine, f"Is there a {name}?", volume)
@@ -108,12 +127,11 @@ def check_trials(
 
 def several_trial(engine: Engine, plane: Slice, rng: np.random.Generator) -> Trial | None:
     """Outline two to four things at once that are there; None where there are fewer than two."""
-    shown = plane.exam.visible(plane.orientation, plane.index)[0]
+    shown = _askable(plane)[0]
     if len(shown) < 2:
         return None
     names = [str(name) for name in rng.choice(shown, min(len(shown), int(rng.integers(2, 5))), replace=False)]
-    listed = ", the ".join(names[:-1]) + f" and the {names[-1]}"
-    answer, seconds = plane.ask(engine, f"Outline the {listed}.")
+    answer, seconds = plane.ask(engine, f"Outline the {listed(names)}.")
     exact = sorted(region.name for region in answer.regions) == sorted(names)
     return Trial(
         "several", plane.exam.site, plane.exam.subject, plane.orientation, ", ".join(names), True, exact,
@@ -139,14 +157,20 @@ def volume_trial(engine: Engine, exam: Exam, name: str) -> Trial:
     )  # fmt: skip
 
 
-def _drawn(plane: Slice, each: int, foreign: Collection[str], rng: np.random.Generator) -> tuple[list[str], list[str]]:
+def _askable(plane: Slice) -> tuple[list[str], list[str]]:
+    """What a plane shows and what it does not; without what has a side where nobody can tell sides."""
     shown, absent = plane.exam.visible(plane.orientation, plane.index)
-    if plane.orientation == "sagittal":  # nobody can tell sides there: what has one is not asked for
+    if plane.orientation == "sagittal":
         shown, absent = ([name for name in names if not split_side(name)[0]] for names in (shown, absent))
+    return list(shown), list(absent)
+
+
+def _drawn(plane: Slice, each: int, foreign: Collection[str], rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    shown, absent = _askable(plane)
     shown = [str(name) for name in rng.permutation(shown)[:each]]
-    others = sorted(set(foreign) - set(plane.exam.names))
-    if others and absent:
-        absent = [*absent, *(str(name) for name in rng.choice(others, max(1, len(absent) // 4)))]
+    if foreign:
+        count = min(max(1, len(absent) // 4), len(foreign))
+        absent = [*absent, *(str(name) for name in rng.choice(sorted(foreign), count, replace=False))]
     return shown, [str(name) for name in rng.permutation(absent)[: max(len(shown), 1)]]
 
 
@@ -163,9 +187,11 @@ def _outcome(
     region = next((region for region in answer.regions if region.name == name), None)
     accepted = bool(answer.regions) if not present else region is not None
     overlap, swapped, misnamed, confidence = (0.0 if present and scored else None), False, False, 0.0
+    if region is not None:
+        confidence = region.confidence
     if region is not None and region.mask is not None and present and scored:
         found = plane.outlined(region.mask)
-        overlap, confidence = dice(found, plane.truth(name)), region.confidence
+        overlap = dice(found, plane.truth(name))
         others = {other: _overlap(plane, found, other) for other in plane.exam.truth if other != name}
         swapped = others.get(other_side(name), 0.0) > overlap
         misnamed = overlap < 0.1 and max(others.values(), default=0.0) > 0.5

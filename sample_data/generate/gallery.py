@@ -1,4 +1,4 @@
-"""Contact sheets of generated planes, for people to look at: each picture beside itself with its outlines.
+"""Contact sheets of generated planes, for people to look at: each picture beside itself with its outlines, and a key.
 
 python -m sample_data.generate.gallery --labels DIR --out gallery
 """
@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from medsight_core.errors import NotFoundError, run_program
-from medsight_core.terminology import color
+from medsight_core.terminology import color, split_side
 from sample_data.generate.sources import Material, Source, sources
 from sample_data.generate.study import LabelledPlane, planes_of_scan
 
 _COVERING = ("brain", "body", "soft tissue")  # drawn thinly: other outlines lie within
-_LINE = 13  # pixels of a caption
-_COLOURS = 96  # of a sheet's palette: half the bytes, and nobody sees the difference
+_LINE = 13  # pixels of a line of text
+_MARGIN = 4  # beside it
+_INK = (230, 230, 230)
+_FONT = ImageFont.load_default()
+_GREYS = 64  # of a sheet's palette
 
 
 def outlined(plane: LabelledPlane) -> np.ndarray:
@@ -31,23 +34,64 @@ def outlined(plane: LabelledPlane) -> np.ndarray:
         for axis in (0, 1):
             for shift in (-1, 1):
                 inner &= np.roll(mask, shift, axis)
-        picture[mask & ~inner] = np.rint(255 * np.array(color(name)))
+        picture[mask & ~inner] = _rgb(name)
     return picture
 
 
 def sheet(planes: Sequence[LabelledPlane], columns: int = 4) -> Image.Image:
-    """Planes in rows of ``columns``, each as it is and outlined, with what it is below."""
+    """Planes in rows of ``columns``, each as it is and outlined, with what it is below; a colour key under all."""
     side = planes[0].image.shape[0]
+    names = {name for plane in planes for name in plane.masks}
+    captions = [
+        wrapped(f"{plane.source}, {plane.orientation}, {len(plane.masks)} masks, {plane.subject}", 2 * side - _MARGIN)
+        for plane in planes
+    ]
+    height = side + _LINE * max(map(len, captions)) + _MARGIN
     rows = -(-len(planes) // columns)
-    page = Image.new("RGB", (2 * side * columns, (side + _LINE) * rows))
+    key = colour_key(names, 2 * side * columns)
+    page = Image.new("RGB", (key.width, height * rows + key.height))
     draw = ImageDraw.Draw(page)
-    for number, plane in enumerate(planes):
-        left, top = 2 * side * (number % columns), (side + _LINE) * (number // columns)
+    for number, (plane, caption) in enumerate(zip(planes, captions)):
+        left, top = 2 * side * (number % columns), height * (number // columns)
         page.paste(Image.fromarray(plane.image), (left, top))
         page.paste(Image.fromarray(outlined(plane)), (left + side, top))
-        caption = f"{plane.source}, {plane.orientation}, {len(plane.masks)} masks, {plane.subject}"
-        draw.text((left + 2, top + side), caption[: 2 * side // 6], fill=(230, 230, 230))
-    return page
+        for line, text in enumerate(caption):
+            draw.text((left + _MARGIN // 2, top + side + line * _LINE), text, fill=_INK, font=_FONT)
+    page.paste(key, (0, height * rows))
+    # The key's own colours and some greys: a small file, and no two colours of the key become one.
+    palette = Image.new("P", (1, 1))
+    greys = [grey for grey in np.linspace(0, 255, _GREYS).round().astype(int).tolist() for _ in range(3)]
+    palette.putpalette([part for name in names for part in _rgb(name)] + greys)
+    return page.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The words of a text in lines of at most ``width`` pixels; a word that is longer has its own."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and _FONT.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def colour_key(names: Iterable[str], width: int) -> Image.Image:
+    """A strip of ``width`` pixels with a square in the colour of each name, left and right side by side."""
+    ordered = sorted(names, key=lambda name: split_side(name)[::-1])
+    cell = _LINE + 3 * _MARGIN + int(max((_FONT.getlength(name) for name in ordered), default=0))
+    columns = max(1, width // cell)
+    strip = Image.new("RGB", (width, (_LINE + _MARGIN) * -(-len(ordered) // columns)))
+    draw = ImageDraw.Draw(strip)
+    for number, name in enumerate(ordered):
+        left, top = _MARGIN + cell * (number % columns), (_LINE + _MARGIN) * (number // columns)
+        draw.rectangle((left, top, left + _LINE - 1, top + _LINE - 1), fill=_rgb(name))
+        draw.text((left + _LINE + _MARGIN, top), name, fill=_INK, font=_FONT)
+    return strip
+
+
+def _rgb(name: str) -> tuple[int, ...]:
+    return tuple(round(255 * part) for part in color(name))
 
 
 def write_sheets(
@@ -66,7 +110,7 @@ def write_sheets(
             print(f"{source.name}: left out. {error}")
             continue
         path = out / f"{source.name}.png"
-        sheet(shown).quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        sheet(shown).save(path, optimize=True)
         paths.append(path)
     return paths
 
