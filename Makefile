@@ -23,7 +23,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve demo-model evaluate-demo lint test clean
+.PHONY: help install demo serve view screenshots demo-model evaluate-demo demo-card lint test clean
 
 help:  ## Show what there is
 	@echo "usage: make TARGET [ARGS='...']"
@@ -37,13 +37,24 @@ demo: install  ## Ask a real chest CT and a real brain MRI, then keep serving (A
 serve: install  ## Serve the studies folder on 127.0.0.1 (STUDIES=..., MODEL=..., PORT=...)
 	$(BIN)/medsight serve --studies $(STUDIES) --model $(MODEL) --port $(PORT) $(ARGS)
 
+view: $(STAMPS)/view  ## Ask in a page in the browser, without 3D Slicer (ARGS='--server http://...')
+	$(BIN)/medsight view --studies $(STUDIES) --model $(MODEL) $(ARGS)
+
+screenshots: $(STAMPS)/dev  ## Take the documentation's pictures anew (needs Chromium)
+	$(BIN)/python tests/slicer/render_panel.py docs/images --studies $(STUDIES) --model $(MODEL)
+	$(BIN)/python tests/slicer/render_worklist.py docs/images/slicer-worklist.png $(MODEL) $(STUDIES)/ct-chest.nrrd
+	$(BIN)/python tests/viewer/take_screenshot.py docs/images/viewer.png --studies $(STUDIES) --model $(MODEL)
+
 # Large maps are taken and given back at every step: without these settings glibc asks the system for each of them.
-demo-model: $(STAMPS)/server  ## Train the shipped model anew, three hours on two cores (LABEL_MAPS=..., HC18=...)
+demo-model: $(STAMPS)/server  ## Train the shipped model anew, two to three hours on two cores (LABEL_MAPS=..., HC18=...)
 	MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184 GOMP_SPINCOUNT=0 OMP_WAIT_POLICY=PASSIVE \
 	  $(BIN)/python -m sample_data.make_demo_model --labels $(LABEL_MAPS) --fetal $(HC18) --studies $(STUDIES) $(ARGS)
 
 evaluate-demo: $(STAMPS)/server  ## Examine the shipped model on subjects it never saw (LABEL_MAPS=..., HC18=..., MODEL=...)
 	$(BIN)/python -m benchmarks.demo --model $(MODEL) --labels $(LABEL_MAPS) --fetal $(HC18) --studies $(STUDIES) $(ARGS)
+
+demo-card: $(STAMPS)/server  ## Write the shipped model's card from what evaluate-demo measured (MODEL=...)
+	$(BIN)/python -m sample_data.demo_card --model $(MODEL) $(ARGS)
 
 lint: $(STAMPS)/dev  ## Check style, types and layers
 	$(BIN)/ruff check .
@@ -73,7 +84,12 @@ $(STAMPS)/server: requirements/server.txt requirements/no-deps.txt pyproject.tom
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/server
+$(STAMPS)/view: requirements/view.txt $(STAMPS)/server
+	@echo "Installing the page's packages into $(VENV) (once, a minute) ..."
+	@$(PIP) -r requirements/view.txt
+	@touch $@
+
+$(STAMPS)/dev: requirements/dev.txt requirements/view.txt $(STAMPS)/server
 	@echo "Installing test packages into $(VENV) (once, some minutes) ..."
 	@$(PIP) -r requirements/dev.txt
 	@touch $@

@@ -1,13 +1,14 @@
 """The examination of the shipped model: truth on the image's own voxels, honest figures."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmarks.demo.degrade import WORSE, blank
 from benchmarks.demo.exams import Exam, voxel_truth
-from benchmarks.demo.figures import balanced, calibration_error, macro_dice, rank_correlation, rate
+from benchmarks.demo.figures import at_chance, balanced, calibration_error, macro_dice, rank_correlation, rate
 from benchmarks.demo.trials import Slice, Trial, outline_trials, slices_of
 from medsight_core.answer import Answer, ModelInfo, Region
 from medsight_core.imaging.volume import Volume
@@ -80,6 +81,10 @@ class Answering:
         return Answer("x", (region,), (), "plane", model, {})
 
 
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
 def outcomes(name: str | None, mask: np.ndarray) -> dict[str, Trial]:
     plane = Slice(exam(), "axial", 2)
     asked = outline_trials(Answering(name, mask), plane, 5, ["liver"], np.random.default_rng(0))  # type: ignore[arg-type]
@@ -103,6 +108,12 @@ def test_refused_present_things_count_zero_and_outlined_absent_ones_are_false():
     assert outcomes("tumour", exam().truth["brain"])["tumour"].accepted
 
 
+def test_where_nothing_of_its_own_is_missing_foreign_names_are_asked_for():
+    whole = replace(exam(), names=("right thalamus", "left thalamus"))
+    asked = outline_trials(Answering(None, np.zeros(0, bool)), Slice(whole, "axial", 2), 5, ["liver"], rng())  # type: ignore[arg-type]
+    assert [trial.name for trial in asked if not trial.present] == ["liver"]
+
+
 def test_worse_copies_keep_the_grid_and_change_the_voxels():
     rng = np.random.default_rng(0)
     voxels = rng.integers(0, 1000, (12, 12, 12)).astype(np.int16)
@@ -124,6 +135,13 @@ def test_figures_say_what_they_should():
     assert (swaps.value, swaps.met) == (0.0, True)
     assert 0 < swaps.high < 0.1, "none seen is not none possible"
     assert balanced("yes", [trial(said="yes"), trial(said="yes", present=False)]).value == 0.5
+
+
+def test_answers_about_nothing_must_be_at_chance():
+    always_no = [trial(said="no", present=present) for present in (True, False)] * 20
+    assert at_chance("blank", always_no).met
+    knowing = [trial(said="yes" if present else "no", present=present) for present in (True, False)] * 20
+    assert at_chance("blank", knowing).met is False, "it reads the question, not the image"
 
 
 def test_calibration_and_rank():
