@@ -12,7 +12,6 @@ from medsight_core.data.scene import Scene
 from medsight_core.data.spoken import expand, write
 from medsight_core.data.stories import STORIES
 from medsight_core.data.targets import Target
-from medsight_core.engine.spelling import canonical_question
 from medsight_core.terminology import SIDES, split_side
 
 _REASON, _STORY = 0.25, 0.2  # shares of requests that tell only why, and only what somebody suffers from
@@ -78,5 +77,4 @@ def described(scene: Scene, lacking: bool, can_pay: Payable, rng: random.Random)
         else:
             rule = rng.choices(list(_RULES), weights=list(_RULES.values()))[0]
             asked = request(rule, things, rng, asked=[words], many=many)
-    # As the engine reads it: landmarks and what is an alias by chance are put in canonical words.
-    return Request(canonical_question(asked.question, known), asked.answer, asked.targets, asked.things)
+    return asked

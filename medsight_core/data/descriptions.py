@@ -6,7 +6,10 @@ words, ``<rule>`` one of the alternatives of `WORDS`. Each means one canonical n
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from medsight_core.data import descriptions_body, descriptions_brain
+from medsight_core.data.texts import sections
 
 WORDS: dict[str, tuple[str, ...]] = {
     "thing": ("structure", "part", "region", "area", "thing", "bit", "one"),
@@ -28,6 +31,14 @@ WORDS: dict[str, tuple[str, ...]] = {
     "cleans": ("cleans", "filters", "purifies",),
 }  # fmt: skip
 
-DESCRIBED = {**descriptions_brain.DESCRIBED, **descriptions_body.DESCRIBED}
+
+def _joined(written: Mapping[str, Sequence[str]], *tables: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    bases = dict.fromkeys(base for table in (*tables, written) for base in table)
+    return {base: tuple(phrase for table in (*tables, written) for phrase in table.get(base, ())) for base in bases}
+
+
+DESCRIBED = _joined(sections("descriptions"), descriptions_brain.DESCRIBED, descriptions_body.DESCRIBED)
 PAIRS = {**descriptions_brain.PAIRS, **descriptions_body.PAIRS}  # that say already that there are two
-REASONS = {**descriptions_brain.REASONS, **descriptions_body.REASONS}  # whole wishes, which name nothing
+REASONS = _joined(
+    sections("reasons"), descriptions_brain.REASONS, descriptions_body.REASONS
+)  # whole wishes, which name nothing

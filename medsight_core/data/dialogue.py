@@ -30,6 +30,7 @@ from medsight_core.data.request import Request, Thing, request, sorted_out, thin
 from medsight_core.data.scene import Scene
 from medsight_core.data.spoken import ask, expand, said, said_both, with_aside, write
 from medsight_core.data.targets import Target, sample_targets
+from medsight_core.data.texts import lines
 from medsight_core.data.unknown import UNKNOWN, made_up
 from medsight_core.engine.asked import OFF_TOPIC_ANSWER
 from medsight_core.engine.spelling import canonical_question
@@ -37,8 +38,10 @@ from medsight_core.engine.wording import absent_names
 from medsight_core.terminology import SIDES, split_side
 
 _MOST_LISTED, _MOST_DESCRIBED = 12, 6  # things in answers to "outline everything" and "describe this"
-_CHATTER = 0.18  # share of turns that ask for no certain thing, where a line is told
-_WIDER = 0.08  # share of requests for a side that leave it out, and the other way round
+_CHATTER = 0.22  # share of turns that ask for no certain thing, where a line is told
+_GROUP_AND_MORE = 0.4  # share of groups that are asked for together with one thing more
+_LINES = 0.6  # share of off-topic turns that somebody wrote, not a grammar
+_WIDER = 0.08  # share of requests for what has no side here that tell one
 
 
 _Form = Callable[[bool], "Request | None"]  # of whether something absent is to be asked for
@@ -86,7 +89,7 @@ class Dialogue:
             form = self._rng.choices(list(self._forms), weights=list(self._forms.values()))[0]
             turn = (form(lacking) if form else None) or self._one(lacking, follows)
         if self._told and (turn.things or turn.answer == OFF_TOPIC_ANSWER):
-            turn = replace(turn, question=with_aside(turn.question, self._rng))
+            turn = replace(turn, question=self._as_read(with_aside(turn.question, self._rng)))
         self._budget -= sum(len(target.masks) for target in turn.targets)
         self._before.append(turn)
         if not self._told:
@@ -95,10 +98,15 @@ class Dialogue:
             self._absent = [name for name in self._absent if name not in denied]
         return turn
 
+    def _as_read(self, question: str) -> str:
+        """A question as the engine gives it to the model: what looks like a name of the series becomes one."""
+        known = {*self._scene.absent, *(target.name for target in self._scene.shown)}
+        return canonical_question(question, known)
+
     def _one(self, lacking: bool, follows: bool) -> Request:
         thing = self._absent_thing() if lacking else self._shown_thing(self._rng.choice(self._affordable))
         counts = self._told and not (thing.exact or split_side(thing.name)[0] or thing.name in _sided(self._scene))
-        weights = {"outline": 35, "check": 35, "locate": 10, "follow": 40 * follows}
+        weights = {"outline": 35, "check": 35, "locate": 10, "any": 40 * self._told, "follow": 40 * follows}
         weights |= {"how many": 5 * counts, "measure": 4 * self._told, "instead": 12 * (follows and self._told)}
         rule = self._rng.choices(list(weights), weights=list(weights.values()))[0]
         if rule == "how many":
@@ -114,7 +122,7 @@ class Dialogue:
             thing = self._absent_thing()
             if thing.name not in [other.name for other in things]:
                 things.insert(self._rng.randint(0, len(things)), thing)
-        rule = self._rng.choice(("outline", "outline", "check"))
+        rule = self._rng.choice(("outline", "outline", "check", *("list",) * (2 * self._told)))
         return request(rule, things, self._rng) if len(things) > 1 else None
 
     def _pair(self, lacking: bool) -> Request | None:
@@ -210,8 +218,14 @@ class Dialogue:
         if not choices:
             return None
         word, things = self._rng.choice(choices)
-        rule = self._rng.choice(("outline", "outline", "check", "locate", "follow"))
-        return request(rule, things, self._rng, asked=[word], many=True)
+        rule, asked = self._rng.choice(("outline", "outline", "check", "locate", "follow")), [word]
+        if self._rng.random() < _GROUP_AND_MORE:
+            more = thing_of(self._rng.choice(sorted(known)), self._scene)
+            if more.name not in {thing.name for thing in things} and bool(more.meant) != lacking:
+                at = self._rng.randint(0, 1)
+                things[at * len(things) : at * len(things)], asked[at:at] = [more], [more.words]
+                rule = self._rng.choice(("outline", "check", "list"))
+        return request(rule, things, self._rng, asked=asked, many=True)
 
     def _chatter(self) -> Request:
         """About the picture as a whole, or about something else."""
@@ -224,12 +238,11 @@ class Dialogue:
         return (kind == "overview" and self._overview()) or self._off_topic()
 
     def _off_topic(self) -> Request:
-        known = {*self._scene.absent, *(target.name for target in self._scene.shown)}
-        question = write(
-            expand(self._rng.choice((*small_talk.OFF_TOPIC, *small_talk.OFF_TOPIC_NAMES)), self._rng), self._rng
-        )
-        # As the engine reads it: what looks like a name becomes one.
-        return Request(canonical_question(question, known), OFF_TOPIC_ANSWER)
+        if self._rng.random() < _LINES:
+            question = self._rng.choice(lines("off_topic"))
+        else:
+            question = expand(self._rng.choice((*small_talk.OFF_TOPIC, *small_talk.OFF_TOPIC_NAMES)), self._rng)
+        return Request(write(question, self._rng), OFF_TOPIC_ANSWER)
 
     def _overview(self) -> Request | None:
         """What is there, the largest of it, in the line's order."""
@@ -245,10 +258,10 @@ class Dialogue:
         return Thing(said(target.name, self._rng), target.name, [target])
 
     def _shown_thing(self, target: Target) -> Thing:
-        """A thing that is there, sometimes without its side, or with one that nobody can tell."""
+        """A thing that is there, sometimes with a side that nobody can tell."""
         side, base = split_side(target.name)
-        if self._told and self._rng.random() < _WIDER and (side or base in _sided(self._scene)):
-            other = base if side else f"{self._rng.choice(SIDES)} {base}"
+        if self._told and not side and base in _sided(self._scene) and self._rng.random() < _WIDER:
+            other = f"{self._rng.choice(SIDES)} {base}"
             meant = self._scene.meant(other)
             if self._can_pay(meant):
                 return Thing(said(other, self._rng), other, meant)

@@ -9,6 +9,8 @@ that nothing but the picture can.
 
 from __future__ import annotations
 
+from medsight_core.data.texts import lines, sections
+
 # Where findings may lie: the organ is not asked for.
 PLACES: dict[str, tuple[str, ...]] = {
     "nodule": ("in the <left|right> lung", "in either lung", "in the lung", "in the lungs", "near the ribs"),
@@ -391,4 +393,10 @@ RULES: dict[str, tuple[str, ...]] = {
         "how was this <image|picture|scan> <acquired|made|taken><?>",
         "<modality|plane|orientation><?>",
     ),
+    # any kind of request for one thing
+    "any": lines("asks"),
+    # and for several
+    "list": lines("lists"),
 }
+for _rule, _forms in sections("follow_ups").items():
+    RULES[_rule] += _forms

@@ -13,7 +13,10 @@ from medsight_core.data.answers import answer
 from medsight_core.data.scene import Scene
 from medsight_core.data.spoken import ask, write
 from medsight_core.data.targets import Target
+from medsight_core.engine.asked import is_closed
 from medsight_core.terminology import split_side
+
+_OF_ANY_KIND = ("any", "list")  # rules that hold questions and orders
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ def request(
     side = split_side(things[0].name)[0]
     words = ask(rule, names, rng, many=many or rule == "how many", side=side)
     question = write(words, rng, [thing.words for thing in things if thing.exact])
-    return reply(question, things, asks=rule == "check", where=where)
+    asks = rule == "check" or (rule in _OF_ANY_KIND and is_closed(question, ""))
+    return reply(question, things, asks=asks, where=where)
 
 
 def reply(question: str, things: Sequence[Thing], asks: bool = False, where: str = "") -> Request:

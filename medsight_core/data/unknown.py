@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import random
 
-UNKNOWN: tuple[str, ...] = tuple(
+from medsight_core.data.texts import lines
+
+_COMMON: tuple[str, ...] = tuple(
     name
     for line in """
         pancreas, duodenum, jejunum, ileum, caecum, appendix, colon, sigmoid colon, rectum, oesophagus, small bowel
@@ -44,6 +46,7 @@ UNKNOWN: tuple[str, ...] = tuple(
     """.strip().splitlines()
     for name in line.strip().split(", ")
 )
+UNKNOWN = (*_COMMON, *lines("unknown"))
 
 _LIKE = (
     *("superior", "inferior", "anterior", "posterior", "medial", "lateral", "proximal", "distal", "deep", "common"),

@@ -183,8 +183,10 @@ UNDERSTOOD: dict[str, tuple[str, ...]] = {
         "cyst in the kidney", "cyst of the kidney", "cystic renal lesion", "cystis renalis", "cysta renalis",
         "cysta renis", "cystis renis",
     ),
-    "putamen": ("put",),
 }  # fmt: skip
+
+# Words for what is the only thing of its kind in a view, and which mean another one elsewhere.
+LOOSE: dict[str, tuple[str, ...]] = {"fetal head": ("head", "skull", "cranium", "calvarium", "cranial vault")}
 
 # Words that hold the side as well.
 SIDED: dict[str, str] = {
@@ -237,30 +239,45 @@ ALONE = frozenset({"lumbar"})
 
 # Ordinary words, and names of other things, that lie a slip away from a name or a side and must stay what they are.
 PROTECTED = word_set("""
-abscess adrenal adrenals amygdalin aneurysm aorta area areas arena artery ascites atrium aura bell belly below bile
-bill bladder bodily body bony bore both bother bowel boy brain brains bran branch brand brawn breast bring bronchi
-bronchus brown callosum callus candidate capital capsule captive cause causes caution central cerebellum cervical
-cervix cingulate claudication claustrum clavicle cleft coccyx cochlea colon column columns context contour core corner
-corpus correct cortical cortisol cover critical crucial crystal cuneus dental drain draw dura ear ears edema embolus
-epithalamus esophagus eye eyes facial faecal falx fatal feature features femur fetus find focal foetus fornix fort
-forth found four fourth fracture frontal fusiform future garden general global globe grain gyrus had haematoma
-haemorrhage hand hands head headers heads heard heart hearts hello help hematoma hemorrhage hepatic hernia hip hippie
-hippocampal hips humour hydrocephalus hypophysis hypothalamic hypothalamus image images infarct insula issue issues
-kidding kind kinda kinder kindly kinds label labels larynx late later lateral latter leftie lefty legion lent lessen
-lesson lessons let lets lever levers licence license lift lifts limb limbic limbs linear liner liners lines lingual
-lining link links liter literal literally liters litre litres live lived lively liven livery lives living loft long
-lounge loved lover lumbago lunge lunges mammillary mandible mark mask masks master masters mastoid material matter
-matters mattress maxilla medulla meninges mental mesencephalon midbrain middle model models module modules nerve
-nerves neutral nipple nodal node nodes noduli noodle nose number occipital oedema oesophagus orbit orbits outline
-outlined outlining ovaries ovary pale pallid pancreas pancreatic parahippocampal parietal peduncle pelvis penis
-pharynx picture pineal pituitary plain plan plane planes plate please plexus plural polyp pons precuneus prostate
-pulmonary pulse pure purple putting rectal rectum region regions renal rental retinal rib ride rides ridge rights
-righty ripe rise robe rumour sacral sacrum scan scans scapula seen segment segments series servical service shell show
-shown shows sinus sinuses skill skills skin skulk sleep slice slices sliver small soft software space speak special
-spell spend spent spice spike spin spinal spine spines spins spleen splendid spline splines splint split stem stenosis
-sternum stick still stoma stomata stomp storm stormy story study subthalamic sulcus systems tectum tegmentum temporal
-tentorium testis than thank thanks that there these third thirds this thoracic thorax those thrombus thumb thymus
-thyroid timber tired tissue tongue tonsil total trace trachea train tumble ureter urethra urine uterus vagina valve
-vein veins vental ventral ventricle ventricles vermis vertex vessel vessels vestibule visible visualise visualize
-vocal volume vortex what when where which while white whole with within without write year years
+abound abscess accuses aches adrenal adrenals almonds ammonia ammonium amygdalin aneurysm aorta arched archer archers
+area areas arena arterial artery ascites atrium aura babes badgers beaches beatles beliefs bell bellows belly below
+berries bidders bile bill bladder blaster blazers blender bloody blooms blunder bodied bodily body bony bore both
+bother bowel boy braid braids brain brains brainstorm brainstorming brainstorms bran branch brand brawn breached
+breaches breadth breast breath breathed breather breathless breaths bring bronchi bronchus brown bruins bullied
+bullies calabria callosum callus calvary candidate capital capsule captive carnival castles casts cause causes caution
+central centred centres centric century cerebellum cervical cervix cheats chess cingulate claudication claustrum
+clavicle cleft clerical coastal coccyx cochlea colon colours column columnist columns comical conical constable
+constables context contexts contour cordial core corner corps corpus correct cortical cortisol costs costume costumes
+cottage cottages cover critical cronies crucial crystal cuneus dental deter digested directs drain draw dura ear ears
+edema embolus entice epithalamus esophagus eye eyes facial faecal falx fatal feature features fecal fellows female
+females femur feral fetus fighters filed filler fillers filmed filtered find fingers focal focuses foetus folders
+formative formats formulation formulations fornix fort forth fosters found four fourth fracture frontal fusiform
+future futures gangsters garden gathers general global globe globes grain guineas gyrus had haematoma haemorrhage hand
+hands head headers heads heals heaps heard hears heart hearts heats hello help hematoma hemorrhage hepatic hepatitis
+herds heretic hernia hip hippie hippocampal hips humanism humour hydrocephalus hypophysis hypothalamic hypothalamus
+image images infarct insula issue issues kidding kind kinda kinder kindly kindness kinds label labels largely larynx
+late later lateral latter leftie lefty legion legions lent lesbians lessen lesson lessons lest let lets lever levers
+liberal licence license licenses lift lifts limb limbic limbs linear liner liners lines lingual lining link links
+liter literal literally liters litre litres live lived lively liven livery lives living loft lombard long longest
+lounge loved lover lovers lumbago lunge lunges mammillary mandible manners mark markers martyrs mask masks master
+masters mastery mastoid mater material mather matte matter mattered matters mattress maxilla medulla meninges mental
+mesencephalon messes metastatic midbrain middle misses model models module modules moles mothers nephews nerve nerves
+neutral nipple nodal node nodes noduli noodle noodles nose nuclear number occipital occurring oedema oesophagus
+offline optical optics optimum optimus options orbit orbits outings outline outlined outlining outlying outside
+ovaries ovary pale palladium pallid pancreas pancreatic parahippocampal parietal parted parties patent patents
+patience patiently payment peduncle pelvis penis pharynx picture pineal pituitary plain plan plane planes plate please
+plexus plural polyp pons precuneus produced producer producers product products prostate pulmonary pulse pure purple
+putting quantum quarter quarters quartet realise realised realises realism realist realizes recalls recipes rectal
+rectum refuses regimes region regions remixes renal rental rentals resides resists retinal retires revised rib ride
+rides ridge rights righty ripe rise robe rumour sacral sacrum scan scans scapula scored scorers scores screens seen
+segment segments sepsis septic series servical service shell shine shines shores show shown shows sine sinus sinuses
+skill skills skin skulk sleep slice slices sliver small soft software sores space spaced spades spares speak special
+spell spend spent spice spices spies spike spikes spin spinal spine spines spins spire spite spleen splendid spline
+splines splint split spores stared stares stem stenosis sternum stick still stoked stoma stomata stomp stoned stones
+store storey storied stories storm stormed storms stormy story stoves study substantial substantive subthalamic sulcus
+swine systems tectum tegmentum temporal tentorium terminus testis texts than thank thanks that there these third
+thirds this thoracic thorax those thrombus thumb thymus thyroid timber tired tissue tongue tonsil total trace trachea
+train trucks tudor tumble tutor tutors ureter urethra urine uterus vagina valve vehicular vein veins venerable vental
+ventral ventricle ventricles vermis vertex vessel vessels vestibule visible visualise visualize vocal volume vortex
+what when where which while whine white whole with within without write year years
 """)

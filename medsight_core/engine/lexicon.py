@@ -18,6 +18,7 @@ from medsight_core.engine.aliases import (
     COMMON,
     FITTING,
     FOREIGN,
+    LOOSE,
     PROTECTED,
     SIDE_OF,
     SIDED,
@@ -80,6 +81,11 @@ class Lexicon:
             for base, phrases in table.items():
                 for phrase in phrases:
                     self._add(phrase, Meaning(base))
+        for base in sorted(LOOSE.keys() & self._bases):
+            for phrase in LOOSE[base]:
+                meant = self._phrases.get(_cut(phrase))
+                if meant is None or meant.base not in self._bases:
+                    self._phrases[_cut(phrase)] = Meaning(base)
         for phrase, name in SIDED.items():
             side, base = split_side(name)
             self._phrases[_cut(phrase)] = Meaning(base, side)

@@ -22,7 +22,7 @@ _BOTH = {
 }
 _OPEN = word_set("which other another opposite contralateral ipsilateral same one single many only")
 _PREPOSITIONS = word_set("on at of in from to")
-_JOINING = word_set("and or as plus please pls too but with is are")
+_JOINING = word_set("and or as plus please pls too but with is are both")
 _ELSEWHERE = word_set("now away here there next above below behind beside under over from after before alone out")
 _PATIENT = word_set("patient body chest abdomen brain head")
 # Words that no adjective is: behind them a side no longer belongs to what follows.

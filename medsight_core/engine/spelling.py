@@ -86,7 +86,8 @@ def _readings(words: Words, things: list[Thing], known: frozenset[str]) -> list[
 def _share(text: str, readings: list[_Reading], paired: list[bool]) -> None:
     """Give things that stand together the side that the first or the last of them has.
 
-    "And" joins them; a comma does only before an "and" that does, as "liver, left lung" is two things.
+    "And" joins them, and so does a blank before a side that stands last, "caudate putamen left"; a comma does only
+    before an "and" that does, as "liver, left lung" is two things.
     """
 
     def free(at: int) -> bool:
@@ -107,7 +108,8 @@ def _share(text: str, readings: list[_Reading], paired: list[bool]) -> None:
             readings[at + 1] = replace(readings[at + 1], side=readings[at].side, behind=False)
     shared = False
     for at in reversed(range(len(joined))):
-        shared = gives(at + 1, behind=True) and free(at) and (joined[at] == "and" or (shared and joined[at] == ","))
+        together = joined[at] in ("and", "") or (shared and joined[at] == ",")
+        shared = gives(at + 1, behind=True) and free(at) and together
         if shared:
             readings[at] = replace(readings[at], side=readings[at + 1].side, behind=True)
 
