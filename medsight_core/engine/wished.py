@@ -13,18 +13,20 @@ from medsight_core.engine.aliases import word_set
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 # Words of any question about any thing.
 _ORDINARY = word_set("""
-    a about actually again all also am an and annotate any anything are area around as ask asked at back be been
-    before being big bit by can case check circle clear clearly colored colour coloured contour could ct
-    delineate describe did do does draw else enlarged evidence exactly find for from get give going good got had
-    has have he hello help her here hers hey hi highlight his how i if image imaging in indicate inflamed inside
-    intact interested into is it its just kind know label large let like little locate located look looking
-    looks lying make many map mark mask may me mean measure might more mri much my name need new next nice
-    normal not now number of off ok okay on one only or our out outline overlay paint part patent patient
-    patient's picture plane please pls point position present question quick quickly really region report
-    right-click save scan see seen segment segmentation segmented shall she should show shown side sign signs
-    size slice small so some somewhere still structure study take tell than thank thanks that the their them
-    then there these they thing this those to too trace try up us using view visible visualise volume want was
-    way we well were what what's where where's whether which who why will with within would yes you your
+    a about actually again ago all also am an and annotate another any anybody anything are area around as ask asked
+    at back be been before being big bit both by can case check circle clear clearly colored colour coloured contour
+    could ct delineate describe did do does draw each either else enlarged ever every evidence exactly find for from
+    get give going good got had has have he hello help her here hers hey hi highlight his how i if image imaging in
+    indicate inflamed inside instead intact interested into is it its just kind kindly know label large let like
+    little locate located look looking looks lying make many map mark mask may maybe me mean meant measure might
+    more mri much my name need never new next nice nope normal not nothing now number of off ok okay on once one
+    only oops or our out outline overlay paint part patent patient patient's perhaps picture plane please pls point
+    position possible present question quick quickly rather really region report right-click same save scan see seen
+    segment segmentation segmented shall she should show shown side sign signs since size slice small so some
+    somebody someone something somewhere sorry still structure study sure take tell than thank thanks that the their
+    them then there these they thing this those to today tomorrow too trace try up us using view visible visualise
+    volume want was way we well were what what's where where's whether which who why will with within without would
+    wrong yes yesterday you your
 """)
 
 
