@@ -31,8 +31,9 @@ from medsight_core.data.scene import Scene
 from medsight_core.data.spoken import ask, expand, said, said_both, with_aside, write
 from medsight_core.data.targets import Target, sample_targets
 from medsight_core.data.texts import lines
-from medsight_core.data.unknown import UNKNOWN, made_up
+from medsight_core.data.unknown import made_up
 from medsight_core.engine.asked import OFF_TOPIC_ANSWER
+from medsight_core.engine.others import OTHERS
 from medsight_core.engine.spelling import canonical_question
 from medsight_core.engine.wording import absent_names
 from medsight_core.terminology import SIDES, split_side
@@ -269,7 +270,7 @@ class Dialogue:
 
     def _absent_thing(self) -> Thing:
         rng, scene = self._rng, self._scene
-        pools = (self._absent, scene.elsewhere, UNKNOWN, ())
+        pools = (self._absent, scene.elsewhere, OTHERS, ())
         weights = (50 * bool(self._absent), 15 * bool(scene.elsewhere), 25, 10)
         pool = rng.choices(pools, weights)[0] if self._told else self._absent
         name = next(filter(scene.lacks, rng.sample(pool, len(pool))), None) or made_up(rng)

@@ -150,6 +150,8 @@ def ground(text: str, question: str, trusted: Collection[str], missing: Collecti
         sentence = _CONTRADICTED.sub("No, the", sentence)
         stated = [] if find_codes(sentence) else absent_names(sentence)
         real = [name if name in trusted else as_asked(name, question) for name in stated]
+        # "The thalamus" beside its left and its right one.
+        real = [name for name in real if name in missing or not any(_is_kind(each, name) for each in missing)]
         if stated and not (any(real) or outlines or missing):
             real = [wished(question)]
         if real != stated:

@@ -36,6 +36,7 @@ from medsight_core.engine.description import describe
 from medsight_core.engine.detection import Detections
 from medsight_core.engine.features import ViewFeatures, detects, look
 from medsight_core.engine.impression import Impression, impression_of
+from medsight_core.engine.others import other_thing
 from medsight_core.engine.regions import Candidate, Finding, best_candidates
 from medsight_core.engine.speech import Progress, Say, listener
 from medsight_core.engine.spelling import canonical_question
@@ -48,6 +49,7 @@ from medsight_core.engine.wording import (
     find_codes,
     find_mentions,
     listed,
+    not_seen,
     with_codes,
 )
 from medsight_core.errors import InputError, TooLargeError
@@ -234,6 +236,7 @@ class Engine:
             max_new_tokens=limit,
             on_token=listener(self.processor, limit, tell, say),
         )
+        other = other_thing(prompt, self.config.class_names) if self.config.correct_words else ""
         replies = []
         for plane, generation in zip(keys, generations):
             text, spans = self.processor.text_and_codes(generation.ids)
@@ -242,6 +245,8 @@ class Engine:
             text = text.rstrip()
             mentions = find_mentions(text, spans, self.config.names_of_codes)
             closed = is_closed(prompt, text)
+            if other:
+                text, mentions = not_seen([other]).capitalize(), []
             spoken = {*(mention.name for mention in mentions), *absent_names(text)}
             asked = [] if text == OFF_TOPIC_ANSWER else meant_names(prompt, only, spoken)
             text, kept = without_unasked(text, mentions, asked)

@@ -13,28 +13,34 @@ from medsight_core.engine.aliases import word_set
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 # Words of any question about any thing.
 _ORDINARY = word_set("""
-    a about actually again ago all also am an and annotate another any anybody anything are area around as ask asked
-    at back be been before being big bit both by can case check circle clear clearly colored colour coloured contour
-    could ct delineate describe did do does draw each either else enlarged ever every evidence exactly find for from
-    get give going good got had has have he hello help her here hers hey hi highlight his how i if image imaging in
-    indicate inflamed inside instead intact interested into is it its just kind kindly know label large let like
-    little locate located look looking looks lying make many map mark mask may maybe me mean meant measure might
-    more mri much my name need never new next nice nope normal not nothing now number of off ok okay on once one
-    only oops or our out outline overlay paint part patent patient patient's perhaps picture plane please pls point
-    position possible present question quick quickly rather really region report right-click same save scan see seen
-    segment segmentation segmented shall she should show shown side sign signs since size slice small so some
-    somebody someone something somewhere sorry still structure study sure take tell than thank thanks that the their
-    them then there these they thing this those to today tomorrow too trace try up us using view visible visualise
-    volume want was way we well were what what's where where's whether which who why will with within without would
-    wrong yes yesterday you your
+    a about actually again ago all also am an and annotate another any anybody anything appreciate are area aren't
+    around as ask asked at back be been before being big bit both by can can't cannot case check cheers circle clear
+    clearly colored colour coloured contour could couldn't ct delineate describe did do does don't draw each either
+    else enlarged ever every evidence exactly find for from get give going good got grateful had has have he he's
+    hello help her here hers hey hi highlight his how i i'd i'm i've if image imaging in indicate inflamed inside
+    instead intact interested into is isn't it it's its just kind kindly know label large let let's lets like little
+    locate located look looking looks lying make many map mark mask may maybe me mean meant measure might more mri
+    much my name need never new next nice nope normal not nothing now number of off ok okay on once one only oops or
+    our out outline overlay paint part patent patient patient's perhaps picture plane please pls point position
+    possible present question quick quickly rather really region report right-click same save scan see seen segment
+    segmentation segmented shall she she's should show shown side sign signs since size slice small so some somebody
+    someone something somewhere sorry still structure study sure ta take tell than thank thanks that that's the
+    their them then there there's these they thing this those thx to today tomorrow too trace try up us using view
+    visible visualise volume want was way we well were what what's where where's whether which who why will with
+    within without would wrong yes yesterday you your
 """)
+
+
+def is_ordinary(word: str) -> bool:
+    """Whether a word, in small letters, may stand in a question about any thing."""
+    return word.replace("’", "'") in _ORDINARY
 
 
 def wished(question: str) -> str:
     """The longest run of words in a question that are not ordinary ones, in small letters; "" for none."""
     runs, last = [], None
     for match in _WORD.finditer(question):
-        if match[0].lower().replace("’", "'") in _ORDINARY:
+        if is_ordinary(match[0].lower()):
             last = None
         elif last is not None and question[last : match.start()].isspace():
             runs[-1] = (runs[-1][0], match.end())

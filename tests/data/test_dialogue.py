@@ -14,8 +14,8 @@ from medsight_core.data.names import shows
 from medsight_core.data.records import parse_conversation, to_record
 from medsight_core.data.small_talk import MANNERS, OPENING
 from medsight_core.data.targets import MOST_MASKS, targets_of
-from medsight_core.data.unknown import UNKNOWN
 from medsight_core.engine.asked import OFF_TOPIC_ANSWER, asked_names, meant_names
+from medsight_core.engine.others import OTHERS
 from medsight_core.engine.wording import absent_names, compose, find_codes, find_mentions
 from medsight_core.terminology import split_side
 
@@ -103,7 +103,7 @@ def test_half_of_the_requests_ask_for_something_absent_mostly_known_elsewhere(da
     lacking = [bool(absent) for _, mentions, absent, _ in turns_of(data[1]) if mentions or absent]
     assert 0.45 < sum(lacking) / len(lacking) < 0.58  # more than half, as some lines list nothing
     names = Counter(
-        "known" if name in CODES or name == "placenta" else "unknown" if name in UNKNOWN else "made up"
+        "known" if name in CODES or name == "placenta" else "unknown" if name in OTHERS else "made up"
         for _, _, absent, _ in turns_of(data[1])
         for name in absent
     )

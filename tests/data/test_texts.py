@@ -16,7 +16,7 @@ def test_lines_are_read_without_empty_ones_and_sections_by_their_headings():
     assert not any(line.startswith("[") for forms in sections("reasons").values() for line in forms)
 
 
-@pytest.mark.parametrize("name", ["off_topic", "unknown", "asks", "lists"])
+@pytest.mark.parametrize("name", ["off_topic", "asks", "lists"])
 def test_each_line_stands_once(name):
     assert len(set(lines(name))) == len(lines(name))
 

@@ -6,17 +6,18 @@ import random
 
 from medsight_core.data.groups import GROUPS
 from medsight_core.data.names import canonical, shows
-from medsight_core.data.unknown import UNKNOWN, made_up
+from medsight_core.data.unknown import made_up
+from medsight_core.engine.others import OTHERS
 from medsight_core.engine.wording import absent_names, not_seen
 from sample_data.generate.folders import CATEGORIES
 
 
 def test_there_are_many_and_each_once():
-    assert len(UNKNOWN) == len(set(UNKNOWN)) >= 150
+    assert len(OTHERS) == len(set(OTHERS)) >= 150
 
 
 def test_they_are_written_as_answers_name_things():
-    for name in UNKNOWN:
+    for name in OTHERS:
         assert canonical(name) == name
         sentence = not_seen([name])
         assert absent_names(sentence[0].upper() + sentence[1:]) == [name]
@@ -24,8 +25,8 @@ def test_they_are_written_as_answers_name_things():
 
 def test_none_is_another_word_for_what_the_shipped_model_knows():
     for name in CATEGORIES:
-        assert not [each for each in UNKNOWN if shows(name, each)], name
-    assert not set(UNKNOWN) & set(GROUPS)
+        assert not [each for each in OTHERS if shows(name, each)], name
+    assert not set(OTHERS) & set(GROUPS)
 
 
 def test_made_up_names_differ_and_are_none_that_exist():

@@ -7,7 +7,7 @@ import pytest
 
 from medsight_core.data import small_talk
 from medsight_core.data.spoken import expand
-from medsight_core.data.unknown import UNKNOWN
+from medsight_core.engine.others import OTHERS
 from medsight_core.engine.spelling import canonical_question
 
 CT = (
@@ -273,7 +273,7 @@ def test_unknown_things_and_sentences_without_names_stay_as_they_are(known):
     for rule in ("outline", "check", "locate", "follow", "other side", "findings", "everything", "describe", "view"):
         blank = [expand(f"<{rule}>", rng) for _ in range(100)]
         sentences += [each.format(x="it", y="it", n="it", a="it", be="is", it="it", side="left") for each in blank]
-    sentences += [sentence for name in UNKNOWN for sentence in (f"Is there a {name}?", f"left {name}")]
+    sentences += [sentence for name in OTHERS for sentence in (f"Is there a {name}?", f"left {name}")]
     for sentence in sentences:
         assert canonical_question(sentence, known) == sentence
 
