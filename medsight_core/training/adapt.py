@@ -14,6 +14,7 @@ picture that looks different in a new domain, not the words.
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from transformers import set_seed
 
 from medsight_core.data.corrected_cases import Case, data_hash, known_to
 from medsight_core.engine.engine import Engine
+from medsight_core.engine.promotion import LEAST_SEEN
 from medsight_core.errors import InputError
 from medsight_core.intervals import bootstrap_interval
 from medsight_core.model.adapter import LANGUAGE
@@ -44,7 +46,6 @@ from medsight_core.training.taught_planes import TaughtPlane, case_masks, case_v
 from medsight_core.training.trainer import StageTrainer
 
 PREPARE, MEASURE, TRAIN = "prepare", "measure", "train"
-LEAST_OWN = 0.05  # by how much Dice with the own outline must exceed that with others'
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,9 @@ class Compared:
 
     Intervals are of 95 %, None for fewer than two; that of the change is paired. false_masks: shares of ``absent``
     requests for things that are not there which were answered by a mask. data: hash of the cases.
-    blind: Dice of the new answers with the outlines of cases that were trained on instead of the own ones; nan where
-    it was not measured. A model that has learned to look at the image fits the own ones clearly better.
+    blind, own: Dice of the new answers with the outlines of cases that were trained on, and on the same requests with
+    the own ones; nan where no case that was trained on outlines the name. A model that has learned to look at the
+    image fits the own ones clearly better.
     """
 
     before: float
@@ -120,11 +122,13 @@ class Compared:
     absent: int
     data: str
     blind: float = float("nan")
+    own: float = float("nan")
 
     @classmethod
     def of(cls, before: Sequence[Asked], after: Sequence[Asked], data: str, seed: int) -> Compared:
         """From the same requests, made of two models."""
         old, new = ([asked.dice for asked in each if asked.present] for each in (before, after))
+        told_apart = [asked for asked in after if asked.present and math.isfinite(asked.blind)]
         wrong = [[1 - asked.dice for asked in each if not asked.present] for each in (before, after)]
         return cls(
             before=_mean(old),
@@ -136,7 +140,8 @@ class Compared:
             false_masks=(_mean(wrong[0]), _mean(wrong[1])),
             absent=len(wrong[0]),
             data=data,
-            blind=_mean([asked.blind for asked in after if asked.present]),
+            blind=_mean([asked.blind for asked in told_apart]),
+            own=_mean([asked.dice for asked in told_apart]),
         )
 
 
@@ -188,10 +193,10 @@ def adapt(
         after = watch.measure(Engine.load(new), held_out, options.reference, others=train)
         new.replace(out)
     compared = Compared.of(before[0], after[0], data_hash(held_out), options.seed)
-    if compared.after - compared.blind < LEAST_OWN:
+    if compared.own - compared.blind < LEAST_SEEN:
         told.append(
             f"What the new model outlines on held-out cases fits other cases' outlines (Dice {compared.blind:.3f}) "
-            f"about as well as their own ({compared.after:.3f}): look whether the corrections belong to their images."
+            f"about as well as their own ({compared.own:.3f}): look whether the corrections belong to their images."
         )
     return Adapted(
         folder=out,

@@ -74,7 +74,7 @@ def change_of(adapted: Adapted) -> ChangeRecord:
 
 
 def _score(compared: Compared) -> Score:
-    return Score(compared.before, compared.after, compared.n, compared.data)
+    return Score(compared.before, compared.after, compared.n, compared.data, compared.blind, compared.own)
 
 
 def _intervals(what: str, compared: Compared) -> dict[str, str]:
