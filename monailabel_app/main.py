@@ -15,15 +15,18 @@ from medsight_core.data.worklist import Worklist
 from medsight_core.engine.choice import STRATEGIES
 from medsight_core.engine.registry import Registry
 from medsight_core.engine.served import ServedModel
-from medsight_core.files import OWN_FOLDER
+from medsight_core.files import OWN_FOLDER, remove_parts
 from medsight_core.server import absent
 from medsight_core.server.failures import log_incident
 from medsight_core.server.lookout import Lookout
+from medsight_core.server.publishing import settle
 
 absent.install()  # before anything of MONAI Label
 
+from monailabel.config import settings  # noqa: E402
 from monailabel.interfaces.app import MONAILabelApp  # noqa: E402
 
+from monailabel_app.lib.datastore import WholeDatastore  # noqa: E402
 from monailabel_app.lib.infers.medsight import MedSightInfer, model_folder  # noqa: E402
 from monailabel_app.lib.strategies.worklist import WorklistStrategy, images_of  # noqa: E402
 from monailabel_app.lib.trainers.medsight import MedSightTrain  # noqa: E402
@@ -49,6 +52,23 @@ class MedSightApp(MONAILabelApp):
             version=__version__,
         )
         self._lookout = Lookout(self._worklist, self._images, self._medsight.impression)
+
+    def init_datastore(self) -> WholeDatastore:
+        """The studies folder."""
+        return WholeDatastore(
+            self.studies,
+            extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
+            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+        )
+
+    def recover(self) -> None:
+        """Finish or remove what a killed server left half done. Before the first request, and once for a server."""
+        self._corrections.clean_up()
+        self._datastore.clean_up()
+        self._registry.clean_up()
+        remove_parts(self._own)
+        settle(self._corrections, self._datastore)
 
     def init_infers(self) -> dict[str, MedSightInfer]:
         """The one model, under the name that ``/infer/{model}`` uses."""
@@ -95,7 +115,6 @@ class MedSightApp(MONAILabelApp):
 
     def warm_up(self) -> None:
         """Load the model now, so that the first question does not wait for it; then look at the studies."""
-        self._registry.clean_up()
         self._medsight.engine()
         self._lookout.start()
 

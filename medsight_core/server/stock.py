@@ -63,6 +63,7 @@ def start_app(workspace: Path) -> Any:
             "images and labels are found anew, notes about them are lost."
         ) from None
     instance.server_mode(True)
+    instance.recover()
     instance.on_init_complete()
     return instance
 
@@ -70,9 +71,9 @@ def start_app(workspace: Path) -> Any:
 def add_kept_calls(app: FastAPI) -> None:
     """Add those of MONAI Label's own endpoints that are safe behind the guard; nothing else of it can be reached.
 
-    Left out: all that writes images, labels and what is known of labels (ours check what arrives), ``/infer`` and
-    ``/activelearning`` (ours do not block), starting and stopping ``/train`` (ours lets one run at a time),
-    ``/scoring`` until there is something to run, and for good ``/proxy``, ``/model``, ``/logs``, ``/ohif``, ``/batch``,
+    Left out: all that writes images, labels and what is known of labels (ours check what arrives), ``/infer``,
+    ``/batch`` and ``/activelearning`` (ours do not block), starting and stopping ``/train`` (ours lets one run at a
+    time), ``/scoring`` until there is something to run, and for good ``/proxy``, ``/model``, ``/logs``, ``/ohif``,
     ``/reload``, the data set archive, which leaves a file behind, and the removal of images.
     """
     from monailabel.endpoints import datastore, info, session, train

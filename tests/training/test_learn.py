@@ -104,9 +104,7 @@ def test_random_masks_are_not_served_although_those_that_measure_are_random_too(
 
     poisoned, held_out = ([swapped(number) for number in numbers] for numbers in (range(5), range(20, 23)))
     reference = [swapped(30)]  # it shall not be what refuses
-    options = replace(
-        QUICK, steps=40, batch=8, learning_rate=1e-2, held_out=held_out, reference=reference
-    )
+    options = replace(QUICK, steps=40, batch=8, learning_rate=1e-2, held_out=held_out, reference=reference)
     lesson = learn(registry, poisoned, options, lambda progress: None)
     measured = lesson.version.evaluation.held_out
     assert measured.after > measured.before + 0.05, "a rise, and yet:"
