@@ -29,11 +29,14 @@ def configure(settings: Settings) -> None:
     """Set what MONAI Label, and the processes that it starts, read from the environment; silence its logs."""
     absent.install()
     app_dir = _app_dir()
+    conf = {"model": str(settings.model), "device": settings.device}
+    if settings.training_data is not None:
+        conf["training_data"] = str(settings.training_data)
     os.environ.update(
         MONAI_LABEL_APP_DIR=str(app_dir),
         MONAI_LABEL_STUDIES=str(settings.studies),
         MONAI_LABEL_SERVER_PORT=str(settings.port),
-        MONAI_LABEL_APP_CONF=json.dumps({"model": str(settings.model), "device": settings.device}),
+        MONAI_LABEL_APP_CONF=json.dumps(conf),
         MONAI_LABEL_DATASTORE_FILE_EXT=json.dumps([f"*{extension}" for extension in IMAGE_EXTENSIONS]),
         MONAI_LABEL_AUTH_ENABLE="false",  # its own needs Keycloak; ours is the guard
         MONAI_LABEL_AUTO_UPDATE_SCORING="false",  # or each start and each sample spawns scoring processes

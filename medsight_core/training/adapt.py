@@ -177,11 +177,13 @@ def adapt(
     begun = time.monotonic()
     if out.exists():
         raise InputError(f"'{out}' is there already: give a new folder.")
-    usable, told = _usable(cases, read_config(parent))
-    train, held_out = _split(usable, options)
+    usable, told = usable_cases(cases, read_config(parent))
+    train, held_out = (
+        split_cases(usable, options.held_out_share) if options.held_out is None else (usable, list(options.held_out))
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".adapt-", dir=out.parent) as work:
-        watch = _Watch(report)
+        watch = Watch(report)
         before = watch.measure(Engine.load(parent), held_out, options.reference)
         model, processor = load_model(parent, merge=False)
         names, planes, learned = _train(model, processor, train, options, Path(work), watch)
@@ -213,7 +215,7 @@ def adapt(
     )
 
 
-def _usable(cases: Sequence[Case], config: MedSightConfig) -> tuple[list[Case], list[str]]:
+def usable_cases(cases: Sequence[Case], config: MedSightConfig) -> tuple[list[Case], list[str]]:
     """The cases that can be learned from, and sentences about the others. Raises InputError when none is left."""
     if not cases:
         raise InputError("There are no corrected cases to learn from: correct some, and approve them.")
@@ -241,17 +243,18 @@ def _usable(cases: Sequence[Case], config: MedSightConfig) -> tuple[list[Case], 
     return usable, told
 
 
-def _split(cases: Sequence[Case], options: AdaptOptions) -> tuple[list[Case], list[Case]]:
-    """Cases to train on and cases to measure with. An image is on the same side in every training."""
-    if options.held_out is not None:
-        return list(cases), list(options.held_out)
+def split_cases(cases: Sequence[Case], share: float = 0.2) -> tuple[list[Case], list[Case]]:
+    """Cases to train on and a share to measure with. An image is on the same side in every training.
+
+    Raises InputError for fewer than two.
+    """
     if len(cases) < 2:
         raise InputError(
             f"One corrected case ({cases[0].id!r}) cannot both teach and measure: correct another one, or name cases "
             "to hold out."
         )
     ranked = sorted(cases, key=lambda case: _chance(case.id))
-    count = sum(_chance(case.id) < options.held_out_share for case in ranked)
+    count = sum(_chance(case.id) < share for case in ranked)
     count = min(max(count, 1), len(ranked) - 1)
     return ranked[count:], ranked[:count]
 
@@ -267,7 +270,7 @@ def _train(
     cases: Sequence[Case],
     options: AdaptOptions,
     folder: Path,
-    watch: _Watch,
+    watch: Watch,
 ) -> tuple[tuple[str, ...], int, float]:
     """Train a model in place; the names that were taught, how many planes, and the share of parameters that learned."""
     set_seed(options.seed)
@@ -317,7 +320,7 @@ def _train(
     return names, len(planes), learned / whole
 
 
-class _Watch:
+class Watch:
     """Tells how far a training is, and guesses when all of it will be done."""
 
     def __init__(self, tell: Report) -> None:
