@@ -23,6 +23,7 @@ PATH_DATASTORE = "/datastore/"
 PATH_DATASTORE_LABEL = "/datastore/label"
 PATH_APP_INFO = "/info/"
 PATH_TRAIN = "/train/"
+PATH_BATCH = "/batch/infer"
 # Ours.
 PATH_INFO = "/medsight/info"
 PATH_JOBS = "/medsight/jobs"
@@ -47,6 +48,13 @@ PHASES = ("queued", "encode", "generate", "decode")
 TRAINING_STATES = ("idle", "starting", "running", "promoted", "kept", "failed", "stopped")
 TRAINING_IDLE, TRAINING_STARTING, TRAINING_RUNNING = TRAINING_STATES[:3]
 TRAINING_ENDED = TRAINING_PROMOTED, TRAINING_KEPT, TRAINING_FAILED, TRAINING_STOPPED = TRAINING_STATES[3:]
+
+# Answers that were made before anybody asked lie under MONAI Label's own tag for what a model made, never under
+# "final", and say what was asked under a key of their own.
+TAG_PREANNOTATED = "original"
+KEY_PREANNOTATION = "preannotation"
+BATCH_IMAGES = ("unlabeled", "all", "labeled")  # which are asked about
+BATCH_STATES = ("SUBMITTED", "RUNNING", "DONE", "ERROR", "STOPPED")  # MONAI Label's words; the last three are ends
 
 DEFAULT_PORT = 8000
 TOKEN_ENVIRONMENT = "MEDSIGHT_TOKEN"  # noqa: S105 - the name of the variable, not a token

@@ -15,22 +15,28 @@ from medsight_core.data.worklist import Worklist
 from medsight_core.engine.choice import STRATEGIES
 from medsight_core.engine.registry import Registry
 from medsight_core.engine.served import ServedModel
-from medsight_core.files import OWN_FOLDER
+from medsight_core.errors import NotFoundError
+from medsight_core.files import OWN_FOLDER, remove_parts
+from medsight_core.protocol import MODEL
 from medsight_core.server import absent
 from medsight_core.server.failures import log_incident
 from medsight_core.server.lookout import Lookout
+from medsight_core.server.publishing import settle
 
 absent.install()  # before anything of MONAI Label
 
+from monailabel.config import settings  # noqa: E402
 from monailabel.interfaces.app import MONAILabelApp  # noqa: E402
 
+from monailabel_app.lib.datastore import WholeDatastore  # noqa: E402
 from monailabel_app.lib.infers.medsight import MedSightInfer, model_folder  # noqa: E402
 from monailabel_app.lib.strategies.worklist import WorklistStrategy, images_of  # noqa: E402
 from monailabel_app.lib.trainers.medsight import MedSightTrain  # noqa: E402
+from monailabel_app.lib.trainers.stages import STAGES, StageTrain  # noqa: E402
 
 
 class MedSightApp(MONAILabelApp):
-    """The app. ``conf`` may have ``model`` (see `model_folder`) and ``device``."""
+    """The app. ``conf`` may have ``model`` (see `model_folder`), ``device`` and ``training_data``."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, Any]) -> None:
         """Set up the datastore in ``studies``; load nothing."""
@@ -50,13 +56,33 @@ class MedSightApp(MONAILabelApp):
         )
         self._lookout = Lookout(self._worklist, self._images, self._medsight.impression)
 
+    def init_datastore(self) -> WholeDatastore:
+        """The studies folder."""
+        return WholeDatastore(
+            self.studies,
+            extensions=settings.MONAI_LABEL_DATASTORE_FILE_EXT,
+            auto_reload=settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD,
+            read_only=settings.MONAI_LABEL_DATASTORE_READ_ONLY,
+        )
+
+    def recover(self) -> None:
+        """Finish or remove what a killed server left half done. Before the first request, and once for a server."""
+        self._corrections.clean_up()
+        self._datastore.clean_up()
+        self._registry.clean_up()
+        remove_parts(self._own)
+        settle(self._corrections, self._datastore)
+
     def init_infers(self) -> dict[str, MedSightInfer]:
         """The one model, under the name that ``/infer/{model}`` uses."""
         return {"medsight": self._medsight}
 
     def init_trainers(self) -> dict[str, MedSightTrain]:
-        """Learning from corrections, under the name that ``/train/{model}`` uses."""
-        return {"medsight": MedSightTrain(self._served, self._corrections, self._own / "sets")}
+        """Learning from corrections, and the stages of the whole training, under the names of ``/train/{model}``."""
+        known = (self._served, self._corrections, self._own / "sets")
+        data = Path(self.conf["training_data"]) if self.conf.get("training_data") else None
+        stages = {f"{MODEL}-{stage}": StageTrain(stage, *known, data) for stage in STAGES}
+        return {MODEL: MedSightTrain(*known), **stages}
 
     def init_strategies(self) -> dict[str, WorklistStrategy]:
         """The strategies of ``/activelearning/{strategy}``; clients take the first for the default."""
@@ -70,9 +96,12 @@ class MedSightApp(MONAILabelApp):
         """Every version of every corrected label."""
         return self._corrections
 
-    def trainer(self) -> MedSightTrain:
-        """Learning from corrections."""
-        return self._trainers["medsight"]
+    def trainer(self, model: str = MODEL) -> MedSightTrain:
+        """What trains under a name. Raises NotFoundError, with the names that there are, for another."""
+        if model not in self._trainers:
+            raise NotFoundError(f"There is no such model to train: use one of {', '.join(self._trainers)}.")
+        trainer: MedSightTrain = self._trainers[model]
+        return trainer
 
     def codes(self) -> dict[str, str]:
         """The model's region code by structure name."""
@@ -95,7 +124,6 @@ class MedSightApp(MONAILabelApp):
 
     def warm_up(self) -> None:
         """Load the model now, so that the first question does not wait for it; then look at the studies."""
-        self._registry.clean_up()
         self._medsight.engine()
         self._lookout.start()
 

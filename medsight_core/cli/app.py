@@ -22,6 +22,7 @@ from medsight_core.cli import convert, data, failures, models, train
 from medsight_core.cli.doctor import doctor
 from medsight_core.cli.evaluate import evaluate
 from medsight_core.cli.failures import guarded
+from medsight_core.cli.preannotate import preannotate
 from medsight_core.cli.view import DEFAULT_VIEW_PORT
 from medsight_core.errors import InputError, MedSightError
 from medsight_core.protocol import (
@@ -153,6 +154,9 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = DEFAULT_PORT,
     token: TokenOption = None,
+    training_data: Annotated[
+        Path | None, typer.Option(help="Folder whose folders hold data prepared for the stages of training.")
+    ] = None,
     stop_with_input: Annotated[
         bool, typer.Option("--stop-with-input", help="Stop when standard input ends, for programs that start a server.")
     ] = False,
@@ -161,7 +165,10 @@ def serve(
     from medsight_core.server.serve import serve as run
     from medsight_core.server.settings import Settings
 
-    settings = Settings(studies=studies, model=model or default_model(), host=host, port=port, token=token or "")
+    settings = Settings(
+        studies=studies, model=model or default_model(), host=host, port=port, token=token or "",
+        training_data=training_data,
+    )  # fmt: skip
     with suppress(KeyboardInterrupt):  # the way to stop it
         run(settings, stop_with_input=stop_with_input)
 
@@ -209,6 +216,7 @@ app.add_typer(models.app, name="models")
 app.command()(convert.convert)
 app.command()(evaluate)
 app.command()(doctor)
+app.command()(preannotate)
 
 
 @app.command()

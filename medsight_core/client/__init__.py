@@ -6,6 +6,7 @@ Needs numpy and requests only, imports in a fraction of a second, and knows noth
 from __future__ import annotations
 
 from medsight_core.client.annotator import Annotator
+from medsight_core.client.batch import Batch
 from medsight_core.client.cases import Case, Segment, StoredImage, Submitted, Version, Versions
 from medsight_core.client.client import MedSightClient
 from medsight_core.client.events import Progress, Text
@@ -15,6 +16,7 @@ from medsight_core.client.worklist import ListedCase, Worklist
 
 __all__ = [
     "Annotator",
+    "Batch",
     "Case",
     "ListedCase",
     "MedSightClient",

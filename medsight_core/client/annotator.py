@@ -16,6 +16,7 @@ from typing import Any, Mapping, Sequence
 
 import requests
 
+from medsight_core.client.batch import Batch, parse_batch
 from medsight_core.client.cases import (
     Case,
     Segment,
@@ -35,8 +36,10 @@ from medsight_core.client.transport import CONNECT_TIMEOUT, READ_TIMEOUT, Transp
 from medsight_core.client.worklist import Worklist, parse_strategies, parse_worklist
 from medsight_core.errors import InputError, NotFoundError, ServerError
 from medsight_core.protocol import (
+    BATCH_IMAGES,
     MODEL,
     PATH_APP_INFO,
+    PATH_BATCH,
     PATH_CORRECTIONS,
     PATH_DATASTORE,
     PATH_DATASTORE_LABEL,
@@ -44,6 +47,7 @@ from medsight_core.protocol import (
     PATH_TRAIN,
     PATH_TRAINING,
     check_id,
+    check_prompt,
 )
 
 _EXTENSIONS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")
@@ -182,16 +186,44 @@ class Annotator:
         form = {"info": json.dumps({"segmentationMeta": said})}
         self._transport.request("PUT", PATH_DATASTORE_LABEL + "/info", params=query, data=form)
 
+    def preannotate(self, prompt: str, images: str = BATCH_IMAGES[0], anew: bool = False) -> Batch:
+        """Let the model answer a question about many images before anybody does; follow it with `preannotation`.
+
+        images: "unlabeled", "labeled" or "all". Images that hold this answer already are skipped, unless ``anew``.
+        What it outlines is never learned from. Raises InputError while another one runs.
+        """
+        body = {"prompt": check_prompt(prompt), "anew": anew}
+        response = self._transport.request("POST", f"{PATH_BATCH}/{MODEL}", params={"images": images}, json=body)
+        return parse_batch(parse_json(response.content))
+
+    def preannotation(self) -> Batch:
+        """How far it is, or how the last one ended; NotFoundError when the server has had none since it started."""
+        return parse_batch(parse_json(self._transport.request("GET", PATH_BATCH).content))
+
+    def stop_preannotation(self) -> Batch:
+        """Stop it; what was answered stays. NotFoundError when none runs."""
+        return parse_batch(parse_json(self._transport.request("DELETE", PATH_BATCH).content))
+
     def train(
-        self, submitted_too: bool = False, *, steps: int = 0, learning_rate: float = 0.0, seed: int = 0
+        self,
+        submitted_too: bool = False,
+        *,
+        stage: str = "",
+        steps: int = 0,
+        learning_rate: float = 0.0,
+        seed: int = 0,
+        **options: Any,
     ) -> Training:
         """Let the model learn from approved labels, on the server; follow it with `training`.
 
         submitted_too: learn from labels that nobody has reviewed as well. steps, learning_rate: 0 for the server's own
-        choice. Raises InputError while a training runs, and when there is nothing to learn from.
+        choice. stage: of the whole training, such as "perceiver", instead of adapting; its ``options`` are batch,
+        preset, parent (version to start from) and data (name of prepared data). Raises InputError while a training
+        runs, and when there is nothing to learn from, NotFoundError for an unknown stage, version or name.
         """
-        options = {"submitted_too": submitted_too, "steps": steps, "learning_rate": learning_rate, "seed": seed}
-        self._transport.request("POST", PATH_TRAIN + MODEL, json={**options, "client_id": self.name})
+        options |= {"submitted_too": submitted_too, "steps": steps, "learning_rate": learning_rate, "seed": seed}
+        name = f"{MODEL}-{check_id(stage, 'stage')}" if stage else MODEL
+        self._transport.request("POST", PATH_TRAIN + name, json={**options, "client_id": self.name})
         return self.training()
 
     def training(self) -> Training:

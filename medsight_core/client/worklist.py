@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Collection, Mapping
 
 from medsight_core.errors import ServerError
-from medsight_core.protocol import ID_PATTERN
+from medsight_core.protocol import ID_PATTERN, KEY_PREANNOTATION, TAG_PREANNOTATED
 
 _TAG = "final"
 
@@ -21,6 +21,7 @@ class ListedCase:
 
     version: of the label, 0 when it has none or lay there without having been handed in. status, level, comment,
     reviewer: of its review. makers: who made each of its segments, "model", "edited" or "drawn".
+    preannotated: the question that the model has answered about it before anybody asked, "" for none.
     """
 
     id: str
@@ -32,6 +33,7 @@ class ListedCase:
     comment: str = ""
     reviewer: str = ""
     makers: tuple[str, ...] = ()
+    preannotated: str = ""
 
     @property
     def awaits_review(self) -> bool:
@@ -54,6 +56,11 @@ class Worklist:
     def labelled(self) -> int:
         """How many have a label."""
         return sum(case.labelled for case in self.cases)
+
+    @property
+    def preannotated(self) -> int:
+        """How many without a label hold an answer of the model that waits for somebody to look at it."""
+        return sum(bool(case.preannotated) and not case.labelled for case in self.cases)
 
     @property
     def makers(self) -> Mapping[str, int]:
@@ -91,8 +98,9 @@ def parse_strategies(data: Any) -> tuple[str, ...]:
 
 
 def _case(image: str, labels: Mapping[str, Any]) -> ListedCase:
+    preannotated = _preannotated(labels)
     if _TAG not in labels:
-        return ListedCase(image)
+        return ListedCase(image, preannotated=preannotated)
     info = labels[_TAG].get("info") or {}
     review, own = info.get("segmentationMeta") or {}, info.get("medsight") or {}
     said = {key: str(review.get(key) or "") for key in ("status", "level", "comment")}
@@ -103,8 +111,17 @@ def _case(image: str, labels: Mapping[str, Any]) -> ListedCase:
         annotator=str(info.get("client_id") or ""),
         reviewer=str(review.get("approvedBy") or ""),
         makers=tuple(str(segment["made_by"]) for segment in own.get("segments") or ()),
+        preannotated=preannotated,
         **said,
     )
+
+
+def _preannotated(labels: Mapping[str, Any]) -> str:
+    """The question of an answer in advance; "" when there is none, or another client's is of another kind."""
+    try:
+        return str(labels[TAG_PREANNOTATED]["info"][KEY_PREANNOTATION]["question"]["prompt"])
+    except (KeyError, TypeError):
+        return ""
 
 
 def _first(cases: Any, skipped: Collection[str]) -> ListedCase | None:

@@ -12,17 +12,19 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medsight_core.data.correction import Correction
 from medsight_core.errors import NotFoundError
-from medsight_core.files import flush, write_whole
+from medsight_core.files import flush, remove_parts, write_whole
 from medsight_core.protocol import check_id
 
 _SIDECAR = "correction.json"
 _NOTES = "notes.json"
+_UNSETTLED = "unsettled.json"
 _LABEL = "label"
 _PART = ".part-"
 
@@ -46,10 +48,13 @@ class CorrectionStore:
             return path
         raise NotFoundError(f"There is no version {version} of this label: list the versions first.")
 
-    def keep(self, label: Path, extension: str, correction: Correction) -> Correction:
+    def keep(
+        self, label: Path, extension: str, correction: Correction, unsettled: Mapping[str, Any] | None = None
+    ) -> Correction:
         """Keep a copy of a label file as the image's next version; the correction with its number.
 
-        extension: one of those that are known, such as ".nii.gz".
+        extension: one of those that are known, such as ".nii.gz". unsettled: what must still be done with the version
+        once it is kept needs to know this, even after a kill; `settle` says that it is done.
         """
         folder = self._folder(correction.image_id)
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,12 +63,35 @@ class CorrectionStore:
             shutil.copyfile(label, part / f"{_LABEL}{extension}")
             flush(part / f"{_LABEL}{extension}")
             write_whole(part / _SIDECAR, json.dumps(replace(correction, version=0).to_json(), indent=1).encode())
+            if unsettled is not None:
+                write_whole(part / _UNSETTLED, json.dumps(unsettled, default=str).encode())
             version = _take_next_number(part, folder)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
         flush(folder)
         return replace(correction, version=version)
+
+    def unsettled(self, image_id: str = "") -> list[tuple[Correction, dict[str, Any]]]:
+        """The versions of one image, or of all, that are kept and not settled, with what `keep` was given."""
+        found = []
+        folders = self._folder(image_id).glob("[0-9]*") if image_id else self._root.glob("*/[0-9]*")
+        for path in sorted(folder / _UNSETTLED for folder in folders if (folder / _UNSETTLED).exists()):
+            correction = _read(path.parent, int(path.parent.name))
+            if correction is not None:
+                found.append((correction, json.loads(path.read_bytes())))
+        return found
+
+    def settle(self, image_id: str, version: int) -> None:
+        """Nothing is left to be done with a version."""
+        (self._folder(image_id) / _number(version) / _UNSETTLED).unlink(missing_ok=True)
+
+    def clean_up(self) -> None:
+        """Remove what a killed process left half written; nobody may be handing in anything meanwhile."""
+        for part in self._root.glob(f"*/{_PART}*"):
+            shutil.rmtree(part, ignore_errors=True)
+        for version in self._root.glob("*/[0-9]*"):
+            remove_parts(version)
 
     def note(self, image_id: str, version: int, notes: dict[str, Any]) -> None:
         """Keep what was said of a version later, such as its review; earlier notes on it are replaced."""

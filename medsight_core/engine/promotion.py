@@ -13,15 +13,16 @@ from typing import Any
 MOST_LOST = 0.02  # Dice on the reference set
 LEAST_SEEN = 0.05  # by how much Dice with a case's own outline exceeds that with other cases'
 _ROUNDING = 1e-9
-_DICE = ("before", "after", "blind")
+_DICE = ("before", "after", "blind", "own")
 
 
 @dataclass(frozen=True)
 class Score:
     """Mean Dice over ``n`` requests, each for one structure on one image, before and after a training.
 
-    data: a hash of the cases, "" for unsaid. blind: Dice of what is outlined after with other cases' outlines, nan
-    where it was not measured. A model that looks at the image fits the case's own outline clearly better.
+    data: a hash of the cases, "" for unsaid. blind, own: Dice of what is outlined after with other cases' outlines, and
+    on the same requests with the case's own; nan where it was not measured. A model that looks at the image fits the
+    own ones clearly better.
     """
 
     before: float
@@ -29,6 +30,7 @@ class Score:
     n: int
     data: str = ""
     blind: float = math.nan
+    own: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Evaluation:
 
 
 def _score(data: Mapping[str, Any]) -> Score:
-    dice = {key: math.nan if data[key] is None else float(data[key]) for key in _DICE}
+    dice = {key: math.nan if data.get(key) is None else float(data[key]) for key in _DICE}
     return Score(n=int(data["n"]), data=str(data["data"]), **dice)
 
 
@@ -82,11 +84,12 @@ def judge(evaluation: Evaluation, reference_start: float | None = None) -> Verdi
     fall = f"Dice on the reference set (n = {known.n}) went from {start:.3f} to {known.after:.3f}"
     if new.after <= new.before:
         return Verdict(False, f"{rise}, which is no rise: correct more cases and train again.")
-    if math.isfinite(new.blind) and new.after - new.blind < LEAST_SEEN:
+    own = new.own if math.isfinite(new.own) else new.after
+    if math.isfinite(new.blind) and own - new.blind < LEAST_SEEN:
         return Verdict(
             False,
             f"What it outlines fits other cases' outlines (Dice {new.blind:.3f}) about as well as their own "
-            f"({new.after:.3f}): look whether the corrections belong to their images.",
+            f"({own:.3f}): look whether the corrections belong to their images.",
         )
     if start - known.after > MOST_LOST + _ROUNDING:
         return Verdict(

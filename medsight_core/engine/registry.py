@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from medsight_core.engine.change_record import ChangeRecord
 from medsight_core.engine.promotion import Evaluation, Verdict, judge
 from medsight_core.errors import InputError, ModelError, NotFoundError
-from medsight_core.files import OWN_FOLDER, file_hash, flush, write_whole
+from medsight_core.files import OWN_FOLDER, file_hash, flush, remove_parts, write_whole
 from medsight_core.model.identity import model_identity
 from medsight_core.model.loading import load_model, read_config
 
@@ -159,6 +159,8 @@ class Registry:
         if self.root.is_dir():
             with suppress(InputError), self._alone():
                 self._remove_leftovers()
+                with self._lock():  # nobody is pointing CURRENT elsewhere
+                    remove_parts(self.root)
 
     def publish(
         self, written: Path, parent: str, data_hash: str, evaluation: Evaluation, change: ChangeRecord

@@ -24,6 +24,7 @@ from medsight_core.protocol import (
     PROTOCOL_VERSION,
 )
 from medsight_core.server import (
+    batch,
     corrections,
     failures,
     infer,
@@ -52,11 +53,13 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
     app = FastAPI(title="MedSIGHT", version=__version__, openapi_url=None)
     app.state.label_app = stock.start_app(workspace)
     app.state.jobs = jobs.Jobs()
+    app.state.batches = batch.Batches()
     failures.add_handlers(app)
     app.state.token = settings.token
     app.include_router(login.router)
     app.include_router(infer.router)
     app.include_router(jobs.router)
+    app.include_router(batch.router)
     app.include_router(sampling.router)
     app.include_router(corrections.router)
     app.include_router(reviews.router)

@@ -92,7 +92,7 @@ def add_handlers(app: FastAPI) -> None:
     async def stock(_: Request, error: HTTPException) -> JSONResponse:
         detail = error.detail
         if detail == HTTPStatus(error.status_code).phrase:  # Starlette's own words for "no such route"
-            kept = "info, session, infer, datastore, activelearning, train"
+            kept = "info, session, infer, batch, datastore, activelearning, train"
             detail = f"{detail}: of MONAI Label's calls this server has {kept}."
         return JSONResponse({"detail": detail}, status_code=error.status_code, headers=error.headers)
 

@@ -13,9 +13,10 @@ import anyio.to_thread
 from fastapi import APIRouter, Form, Request
 
 from medsight_core.data import correction, review
-from medsight_core.errors import InputError, NotFoundError
+from medsight_core.errors import InputError
 from medsight_core.protocol import check_id
-from medsight_core.server.corrections import checked_information, current_label, keep_current, publishing
+from medsight_core.server.corrections import checked_information
+from medsight_core.server.publishing import say
 
 router = APIRouter()
 
@@ -40,11 +41,6 @@ def _update(label_app: Any, label: str, tag: str, text: str) -> dict[str, Any]:
         raise InputError(f"The {correction.KEY} of a label says where it comes from and stays: hand in a new label.")
     if review.KEY in information:
         information[review.KEY] = review.Review.of(information[review.KEY], int(time.time())).to_meta()
-    datastore, image_id, label_tag = label_app.datastore(), check_id(label), check_id(tag, "label tag")
-    with publishing:
-        current = current_label(datastore, image_id, label_tag)
-        if current is None:
-            raise NotFoundError("There is no such label: GET /datastore/ lists what is here.")
-        datastore.update_label_info(image_id, label_tag, information)
-        keep_current(label_app.corrections(), datastore, image_id, label_tag, current)
+    image_id, label_tag = check_id(label), check_id(tag, "label tag")
+    say(label_app.corrections(), label_app.datastore(), image_id, label_tag, information)
     return {}

@@ -54,6 +54,8 @@ def running_server(settings: Settings, timeout: float = START_SECONDS) -> Iterat
         "--max-upload-bytes": settings.max_upload_bytes,
     }
     command = [sys.executable, "-m", "medsight_core.server"]
+    if settings.training_data is not None:
+        arguments["--training-data"] = settings.training_data
     for name, value in arguments.items():
         command += [name, str(value)]
     with tempfile.TemporaryDirectory(prefix="medsight-log-") as folder:

@@ -141,6 +141,8 @@ def _stop_with_input() -> None:
 
 def _stop_work(app: FastAPI) -> None:
     """End what would keep a server that is to stop: questions, and a training, which nobody would hear of any more."""
+    with contextlib.suppress(NotFoundError):
+        app.state.batches.stop()
     app.state.jobs.stop()
     with contextlib.suppress(NotFoundError):
         end_training(app.state.label_app)

@@ -28,6 +28,7 @@ class Settings:
     token: what clients must send; "" (the default) generates one. Hidden from ``repr``, so that no log can hold it.
     device: torch device that the engine runs on.
     max_upload_bytes: largest request body that an upload may have.
+    training_data: folder whose folders hold data prepared for the stages of training, None for none.
     token_generated: whether nobody but this process knows the token yet.
 
     Raises InputError or ModelError, naming the setting, its value and the fix.
@@ -40,12 +41,15 @@ class Settings:
     token: str = field(default="", repr=False)
     device: str = "cpu"
     max_upload_bytes: int = MAX_UPLOAD_BYTES
+    training_data: Path | None = None
     token_generated: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """Normalise paths, generate the token, refuse what cannot work."""
         object.__setattr__(self, "studies", Path(self.studies).expanduser().resolve())
         object.__setattr__(self, "model", Path(self.model).expanduser().resolve())
+        if self.training_data is not None:
+            object.__setattr__(self, "training_data", Path(self.training_data).expanduser().resolve())
         if not self.token:
             object.__setattr__(self, "token", secrets.token_urlsafe(32))
             object.__setattr__(self, "token_generated", True)
@@ -68,6 +72,9 @@ class Settings:
                 f"There is no model in {self.model} (no config.json): give the folder of a MedSIGHT model, "
                 "such as sample_data/demo_model."
             )
+
+        if self.training_data is not None and not self.training_data.is_dir():
+            raise InputError(f"There is no folder {self.training_data} of training data: create it, or leave it out.")
 
     def _check_address(self) -> None:
         if not self.host or any(character in self.host for character in "/@ "):

@@ -29,11 +29,14 @@ def configure(settings: Settings) -> None:
     """Set what MONAI Label, and the processes that it starts, read from the environment; silence its logs."""
     absent.install()
     app_dir = _app_dir()
+    conf = {"model": str(settings.model), "device": settings.device}
+    if settings.training_data is not None:
+        conf["training_data"] = str(settings.training_data)
     os.environ.update(
         MONAI_LABEL_APP_DIR=str(app_dir),
         MONAI_LABEL_STUDIES=str(settings.studies),
         MONAI_LABEL_SERVER_PORT=str(settings.port),
-        MONAI_LABEL_APP_CONF=json.dumps({"model": str(settings.model), "device": settings.device}),
+        MONAI_LABEL_APP_CONF=json.dumps(conf),
         MONAI_LABEL_DATASTORE_FILE_EXT=json.dumps([f"*{extension}" for extension in IMAGE_EXTENSIONS]),
         MONAI_LABEL_AUTH_ENABLE="false",  # its own needs Keycloak; ours is the guard
         MONAI_LABEL_AUTO_UPDATE_SCORING="false",  # or each start and each sample spawns scoring processes
@@ -63,6 +66,7 @@ def start_app(workspace: Path) -> Any:
             "images and labels are found anew, notes about them are lost."
         ) from None
     instance.server_mode(True)
+    instance.recover()
     instance.on_init_complete()
     return instance
 
@@ -70,9 +74,9 @@ def start_app(workspace: Path) -> Any:
 def add_kept_calls(app: FastAPI) -> None:
     """Add those of MONAI Label's own endpoints that are safe behind the guard; nothing else of it can be reached.
 
-    Left out: all that writes images, labels and what is known of labels (ours check what arrives), ``/infer`` and
-    ``/activelearning`` (ours do not block), starting and stopping ``/train`` (ours lets one run at a time),
-    ``/scoring`` until there is something to run, and for good ``/proxy``, ``/model``, ``/logs``, ``/ohif``, ``/batch``,
+    Left out: all that writes images, labels and what is known of labels (ours check what arrives), ``/infer``,
+    ``/batch`` and ``/activelearning`` (ours do not block), starting and stopping ``/train`` (ours lets one run at a
+    time), ``/scoring`` until there is something to run, and for good ``/proxy``, ``/model``, ``/logs``, ``/ohif``,
     ``/reload``, the data set archive, which leaves a file behind, and the removal of images.
     """
     from monailabel.endpoints import datastore, info, session, train

@@ -15,7 +15,7 @@ import psutil
 from fastapi import APIRouter, Request
 
 from medsight_core.errors import InputError, NotFoundError
-from medsight_core.protocol import MODEL, PATH_TRAIN, PATH_TRAINING, TRAINING_STARTING
+from medsight_core.protocol import PATH_TRAIN, PATH_TRAINING, TRAINING_STARTING
 from medsight_core.training.state import TrainingState
 
 _APPEAR_SECONDS = 5.0  # until MONAI Label has started the process of a training that it accepted
@@ -28,11 +28,10 @@ _one_at_a_time = threading.Lock()
 async def start(request: Request, model: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
     """Start a training in a process of its own; MONAI Label's task as JSON.
 
-    Of ``params`` the options of `monailabel_app.lib.trainers.medsight` count. Raises NotFoundError for another model,
-    InputError while a training runs, and when there is nothing to learn from.
+    Of ``params`` the options of what trains under that name count, in `monailabel_app.lib.trainers`. Raises
+    NotFoundError for another name, a version or prepared data that are not there, InputError while a training runs, and
+    when there is nothing to learn from.
     """
-    if model != MODEL:
-        raise NotFoundError(f"There is no such model to train: POST /train/{MODEL}.")
     label_app = request.app.state.label_app
 
     def begin() -> dict[str, Any]:
@@ -41,11 +40,11 @@ async def start(request: Request, model: str, params: dict[str, Any] | None = No
         with _one_at_a_time:
             if running(label_app) and not _ends(label_app):
                 raise InputError("A training is running already: wait for it, or stop it.")
-            trainer = label_app.trainer()
+            trainer = label_app.trainer(model)
             options = trainer.options(params or {})
-            cases, notices = trainer.cases(label_app.datastore(), options["submitted_too"])
+            cases, notices = trainer.cases(label_app.datastore(), options)
             trainer.file.write(TrainingState(TRAINING_STARTING, cases=len(cases), notices=tuple(notices)))
-            return _plain(AsyncTask.run("train", request={"model": MODEL, **options})[0])
+            return _plain(AsyncTask.run("train", request={"model": model, **options})[0])
 
     return await anyio.to_thread.run_sync(begin)
 

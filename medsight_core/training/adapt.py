@@ -14,6 +14,7 @@ picture that looks different in a new domain, not the words.
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from transformers import set_seed
 
 from medsight_core.data.corrected_cases import Case, data_hash, known_to
 from medsight_core.engine.engine import Engine
+from medsight_core.engine.promotion import LEAST_SEEN
 from medsight_core.errors import InputError
 from medsight_core.intervals import bootstrap_interval
 from medsight_core.model.adapter import LANGUAGE
@@ -44,7 +46,6 @@ from medsight_core.training.taught_planes import TaughtPlane, case_masks, case_v
 from medsight_core.training.trainer import StageTrainer
 
 PREPARE, MEASURE, TRAIN = "prepare", "measure", "train"
-LEAST_OWN = 0.05  # by how much Dice with the own outline must exceed that with others'
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,9 @@ class Compared:
 
     Intervals are of 95 %, None for fewer than two; that of the change is paired. false_masks: shares of ``absent``
     requests for things that are not there which were answered by a mask. data: hash of the cases.
-    blind: Dice of the new answers with the outlines of cases that were trained on instead of the own ones; nan where
-    it was not measured. A model that has learned to look at the image fits the own ones clearly better.
+    blind, own: Dice of the new answers with the outlines of cases that were trained on, and on the same requests with
+    the own ones; nan where no case that was trained on outlines the name. A model that has learned to look at the
+    image fits the own ones clearly better.
     """
 
     before: float
@@ -120,11 +122,13 @@ class Compared:
     absent: int
     data: str
     blind: float = float("nan")
+    own: float = float("nan")
 
     @classmethod
     def of(cls, before: Sequence[Asked], after: Sequence[Asked], data: str, seed: int) -> Compared:
         """From the same requests, made of two models."""
         old, new = ([asked.dice for asked in each if asked.present] for each in (before, after))
+        told_apart = [asked for asked in after if asked.present and math.isfinite(asked.blind)]
         wrong = [[1 - asked.dice for asked in each if not asked.present] for each in (before, after)]
         return cls(
             before=_mean(old),
@@ -136,7 +140,8 @@ class Compared:
             false_masks=(_mean(wrong[0]), _mean(wrong[1])),
             absent=len(wrong[0]),
             data=data,
-            blind=_mean([asked.blind for asked in after if asked.present]),
+            blind=_mean([asked.blind for asked in told_apart]),
+            own=_mean([asked.dice for asked in told_apart]),
         )
 
 
@@ -172,11 +177,13 @@ def adapt(
     begun = time.monotonic()
     if out.exists():
         raise InputError(f"'{out}' is there already: give a new folder.")
-    usable, told = _usable(cases, read_config(parent))
-    train, held_out = _split(usable, options)
+    usable, told = usable_cases(cases, read_config(parent))
+    train, held_out = (
+        split_cases(usable, options.held_out_share) if options.held_out is None else (usable, list(options.held_out))
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".adapt-", dir=out.parent) as work:
-        watch = _Watch(report)
+        watch = Watch(report)
         before = watch.measure(Engine.load(parent), held_out, options.reference)
         model, processor = load_model(parent, merge=False)
         names, planes, learned = _train(model, processor, train, options, Path(work), watch)
@@ -188,10 +195,10 @@ def adapt(
         after = watch.measure(Engine.load(new), held_out, options.reference, others=train)
         new.replace(out)
     compared = Compared.of(before[0], after[0], data_hash(held_out), options.seed)
-    if compared.after - compared.blind < LEAST_OWN:
+    if compared.own - compared.blind < LEAST_SEEN:
         told.append(
             f"What the new model outlines on held-out cases fits other cases' outlines (Dice {compared.blind:.3f}) "
-            f"about as well as their own ({compared.after:.3f}): look whether the corrections belong to their images."
+            f"about as well as their own ({compared.own:.3f}): look whether the corrections belong to their images."
         )
     return Adapted(
         folder=out,
@@ -208,7 +215,7 @@ def adapt(
     )
 
 
-def _usable(cases: Sequence[Case], config: MedSightConfig) -> tuple[list[Case], list[str]]:
+def usable_cases(cases: Sequence[Case], config: MedSightConfig) -> tuple[list[Case], list[str]]:
     """The cases that can be learned from, and sentences about the others. Raises InputError when none is left."""
     if not cases:
         raise InputError("There are no corrected cases to learn from: correct some, and approve them.")
@@ -236,17 +243,18 @@ def _usable(cases: Sequence[Case], config: MedSightConfig) -> tuple[list[Case], 
     return usable, told
 
 
-def _split(cases: Sequence[Case], options: AdaptOptions) -> tuple[list[Case], list[Case]]:
-    """Cases to train on and cases to measure with. An image is on the same side in every training."""
-    if options.held_out is not None:
-        return list(cases), list(options.held_out)
+def split_cases(cases: Sequence[Case], share: float = 0.2) -> tuple[list[Case], list[Case]]:
+    """Cases to train on and a share to measure with. An image is on the same side in every training.
+
+    Raises InputError for fewer than two.
+    """
     if len(cases) < 2:
         raise InputError(
             f"One corrected case ({cases[0].id!r}) cannot both teach and measure: correct another one, or name cases "
             "to hold out."
         )
     ranked = sorted(cases, key=lambda case: _chance(case.id))
-    count = sum(_chance(case.id) < options.held_out_share for case in ranked)
+    count = sum(_chance(case.id) < share for case in ranked)
     count = min(max(count, 1), len(ranked) - 1)
     return ranked[count:], ranked[:count]
 
@@ -262,7 +270,7 @@ def _train(
     cases: Sequence[Case],
     options: AdaptOptions,
     folder: Path,
-    watch: _Watch,
+    watch: Watch,
 ) -> tuple[tuple[str, ...], int, float]:
     """Train a model in place; the names that were taught, how many planes, and the share of parameters that learned."""
     set_seed(options.seed)
@@ -312,7 +320,7 @@ def _train(
     return names, len(planes), learned / whole
 
 
-class _Watch:
+class Watch:
     """Tells how far a training is, and guesses when all of it will be done."""
 
     def __init__(self, tell: Report) -> None:

@@ -69,12 +69,14 @@ def ask_cases(
 
 
 def _outlines_by_name(cases: Sequence[Case]) -> dict[str, list[np.ndarray]]:
-    """Outlines of at most `_MOST_OTHERS` cases, with axes along L, P and S."""
+    """Of each name the outlines of at most `_MOST_OTHERS` cases, with axes along L, P and S."""
     found: dict[str, list[np.ndarray]] = {}
-    for case in cases[:_MOST_OTHERS]:
+    for case in cases:
+        if all(len(found.get(name, ())) >= _MOST_OTHERS for name in case.names):
+            continue  # reading takes a while
         volume = case_volume(case)
         for name, mask in case_masks(case, volume).items():
-            if mask.any():
+            if mask.any() and len(found.get(name, ())) < _MOST_OTHERS:
                 found.setdefault(name, []).append(PatientOrder.of(volume.affine).arrange(mask))
     return found
 

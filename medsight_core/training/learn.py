@@ -33,10 +33,10 @@ def learn(registry: Registry, cases: Sequence[Case], options: AdaptOptions, repo
     What ``report`` raises ends the training. Raises InputError when another training runs, when there is nothing to
     learn from and when the disk is full, ModelError when what was learned cannot be loaded; nothing is kept then.
     """
-    with _writing(registry), registry.work() as work:
+    with writing(registry), registry.work() as work:
         parent = registry.current()
         adapted = adapt(registry.folder(parent), cases, work / "model", options, report)
-        evaluation = Evaluation(_score(adapted.held_out), _score(adapted.reference))
+        evaluation = Evaluation(score_of(adapted.held_out), score_of(adapted.reference))
         version = registry.publish(adapted.folder, parent, adapted.data, evaluation, change_of(adapted))
     return Lesson(version, registry.promote(version.name, instead_of=parent), adapted.told)
 
@@ -73,8 +73,9 @@ def change_of(adapted: Adapted) -> ChangeRecord:
     )
 
 
-def _score(compared: Compared) -> Score:
-    return Score(compared.before, compared.after, compared.n, compared.data)
+def score_of(compared: Compared) -> Score:
+    """What the rule judges by."""
+    return Score(compared.before, compared.after, compared.n, compared.data, compared.blind, compared.own)
 
 
 def _intervals(what: str, compared: Compared) -> dict[str, str]:
@@ -94,7 +95,8 @@ def _false_masks(where: str, compared: Compared) -> str:
 
 
 @contextmanager
-def _writing(registry: Registry) -> Iterator[None]:
+def writing(registry: Registry) -> Iterator[None]:
+    """A full disk in the block as one sentence."""
     try:
         yield
     except OSError as error:

@@ -50,6 +50,22 @@ def test_outlines_that_do_not_depend_on_the_image_are_refused():
     )
 
 
+def test_sight_is_judged_by_the_requests_on_which_it_was_measured():
+    def verdict(own: float):
+        return judge(Evaluation(Score(0.1, 0.4, 10, blind=0.38, own=own), Score(0.7, 0.7, 40)))
+
+    assert verdict(0.6).allowed, "others' outlines were there for the easier half"
+    assert not verdict(0.4).allowed
+    assert "(Dice 0.380) about as well as their own (0.400)" in verdict(0.4).reason
+
+
+def test_a_record_from_before_that_was_measured_is_read():
+    record = Evaluation(Score(0.1, 0.4, 10), Score(0.7, 0.7, 40)).to_json()
+    for score in record.values():
+        del score["own"]
+    assert judge(Evaluation.from_json(record)).allowed
+
+
 def test_many_small_losses_are_one_large_one():
     step = evaluation((0.4, 0.5), (0.685, 0.67))
     assert judge(step).allowed

@@ -234,7 +234,9 @@ def test_a_disk_that_takes_no_more_leaves_everything_as_it_was(registry, tiny_mo
 def test_the_record_is_json_for_machines(registry):
     record = json.loads((publish(registry).folder / "version.json").read_bytes())
     assert record["parent"] == BASE
-    assert record["evaluation"]["held_out"] == {"before": 0.4, "after": 0.55, "n": 12, "data": "new", "blind": None}
+    assert record["evaluation"]["held_out"] == {
+        "before": 0.4, "after": 0.55, "n": 12, "data": "new", "blind": None, "own": None,
+    }  # fmt: skip
     assert record["verdict"]["allowed"] is True
     assert set(record["change"]) == {"modifications", "protocol", "data", "impact"}
     assert set(record["files"]) >= {"config.json", "model.safetensors", "CHANGES.md"}

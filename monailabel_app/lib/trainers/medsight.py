@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
@@ -31,16 +31,21 @@ from medsight_core.training.state import TrainingFile, TrainingState
 from monailabel_app.lib.strategies.worklist import images_of
 
 if TYPE_CHECKING:  # what trains is heavy, and the server itself never does
-    from medsight_core.training.adapt import Progress
+    from medsight_core.training.adapt import Progress, Report
+    from medsight_core.training.learn import Lesson
 
 _WRITE_SECONDS = 0.5  # between two reports of one phase
 _NICER = 10  # a question goes before training
-_DEFAULTS: dict[str, Any] = {"submitted_too": False, "steps": 0, "learning_rate": 0.0, "seed": 0}
-_MOST = {"steps": 100_000, "learning_rate": 1.0, "seed": 2**31 - 1}
 
 
 class MedSightTrain(TrainTask):
-    """Learns from corrections; one at a time for each studies folder."""
+    """Learns from corrections; one at a time for each studies folder.
+
+    defaults: the options of a request; most: of the numbers among them.
+    """
+
+    defaults: ClassVar[dict[str, Any]] = {"submitted_too": False, "steps": 0, "learning_rate": 0.0, "seed": 0}
+    most: ClassVar[dict[str, float]] = {"steps": 100_000, "learning_rate": 1.0, "seed": 2**31 - 1}
 
     def __init__(self, served: ServedModel, store: CorrectionStore, sets: Path) -> None:
         """Load nothing. sets: folder with what `sample_data.site_sets` makes; made at the first training."""
@@ -58,28 +63,29 @@ class MedSightTrain(TrainTask):
         submitted_too: learn from labels that nobody has reviewed as well. steps, learning_rate: 0 for what
         `medsight_core.training.adapt` takes by itself.
         """
-        return dict(_DEFAULTS)
+        return dict(self.defaults)
 
     def options(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a request, defaults for those that it leaves out; what else is in it is MONAI Label's.
 
         Raises InputError for a value that cannot be.
         """
-        options = {name: request.get(name, default) for name, default in _DEFAULTS.items()}
+        options = {name: request.get(name, default) for name, default in self.defaults.items()}
         if not isinstance(options["submitted_too"], bool):
             raise InputError(f"submitted_too is {options['submitted_too']!r}: use true or false.")
-        for name, most in _MOST.items():
+        for name, most in self.most.items():
             value, kinds = options[name], (int, float) if name == "learning_rate" else (int,)
             if not isinstance(value, kinds) or isinstance(value, bool) or not 0 <= value <= most:
                 what = "number" if float in kinds else "whole number"
                 raise InputError(f"{name} is {value!r}: use a {what} from 0 to {most:g}.")
         return options
 
-    def cases(self, datastore: Datastore, submitted_too: bool) -> tuple[list[Case], list[str]]:
-        """What there is to learn from, and sentences about what is left out.
+    def cases(self, datastore: Datastore, options: Mapping[str, Any]) -> tuple[list[Case], list[str]]:
+        """What there is to learn from, and sentences about what is left out. options: as of `options`.
 
         Raises InputError when there is nothing.
         """
+        submitted_too = options["submitted_too"]
         status, known = _status_in(datastore, self._store), known_to(self._served.config())
         found, told = corrected_cases(self._store, images_of(datastore), status, known, submitted_too)
         if not found:
@@ -97,15 +103,10 @@ class MedSightTrain(TrainTask):
             os.nice(_NICER)
         told = _Told(self.file)
         try:
-            from medsight_core.training.adapt import AdaptOptions
-            from medsight_core.training.learn import learn
-
             options = self.options(request)
-            cases, notices = self.cases(datastore, options.pop("submitted_too"))
+            cases, notices = self.cases(datastore, options)
             told.begin(len(cases), notices)
-            replay, reference = self._replay_and_reference()
-            given = {name: value for name, value in options.items() if value}
-            lesson = learn(self._served.registry, cases, AdaptOptions(replay, reference, **given), told)
+            lesson = self.learn(cases, options, told)
         except Exception as error:
             sentence = str(foreseen(error))
             told.end(TRAINING_FAILED, sentence)
@@ -114,7 +115,16 @@ class MedSightTrain(TrainTask):
         told.end(outcome, lesson.verdict.reason, lesson.version.name, lesson.told)
         return told.state.to_json()
 
-    def _replay_and_reference(self) -> tuple[list[Case], list[Case]]:
+    def learn(self, cases: list[Case], options: Mapping[str, Any], report: Report) -> Lesson:
+        """What is done with the cases."""
+        from medsight_core.training.adapt import AdaptOptions
+        from medsight_core.training.learn import learn
+
+        replay, reference = self.sets()
+        given = {name: value for name, value in options.items() if value and name != "submitted_too"}
+        return learn(self._served.registry, cases, AdaptOptions(replay, reference, **given), report)
+
+    def sets(self) -> tuple[list[Case], list[Case]]:
         """Images to keep the model's answers on, and the frozen set that tells what it forgot."""
         from sample_data.site_sets import read_sets, write_sets
 

@@ -41,6 +41,8 @@ def worklist_html(worklist: Worklist, muted: str) -> str:
     flagged = sum(case.awaits_redoing for case in worklist.cases)
     approved = sum(case.status == "approved" for case in worklist.cases)
     text = f"{waiting} to review · {flagged} flagged · {approved} approved"
+    if worklist.preannotated:
+        text += f" · {worklist.preannotated} pre-annotated"
     makers = worklist.makers
     total = makers["model"] + makers["edited"] + makers["drawn"]
     if total:
