@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from rapidfuzz.distance import OSA
 
-from medsight_core.engine.wished import wished
+from medsight_core.engine.aliases import SIDE_OF
+from medsight_core.engine.wished import is_ordinary, wished
 from medsight_core.engine.wording import (
     Mention,
     absent_names,
@@ -39,6 +40,8 @@ OFF_TOPIC_ANSWER = "I can only answer questions about the image."
 _LIKE = 0.7  # similarity of a garbled name to the words that it stands for
 _LONGEST = 5  # words of such a name
 _CONTRADICTED = re.compile(r"^Yes, the(?=[^.!?\[\]]* (?:is|are) not seen)", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_WISH = re.compile(r"\b(?:outlin|segment|delineat|contour|highlight|annotat|tracing|circle|mask)\w*", re.IGNORECASE)
 _WHETHER = re.compile(r"\W*(?:(?:is|are) there|(?:do|can) you see)\b", re.IGNORECASE)
 
 
@@ -64,6 +67,18 @@ def meant_names(question: str, names: Sequence[str], spoken: Collection[str]) ->
         if not place or name in spoken or not spoken:
             told.append(name)
     return [name for name in names if name in told]
+
+
+def names_all(question: str, names: Sequence[str]) -> bool:
+    """Whether a question says by these ``names`` whatever it asks for: no other word of it may mean a thing."""
+    spans = [match.span() for match, _ in _found(question, names)]
+    words = (match for match in _WORD.finditer(question) if not any(a <= match.start() < b for a, b in spans))
+    return bool(spans) and all(is_ordinary(word) or word in SIDE_OF for word in (match[0].lower() for match in words))
+
+
+def is_request(question: str, names: Sequence[str]) -> bool:
+    """Whether a question that has some of these ``names`` in it is about the image beyond doubt."""
+    return bool(asked_names(question, names)) and (bool(_WISH.search(question)) or names_all(question, names))
 
 
 def missing_names(asked: Iterable[str], found: Collection[str]) -> list[str]:
@@ -139,17 +154,21 @@ def _likeness(said: str, name: str) -> float:
     return float(OSA.normalized_similarity(said, name))
 
 
-def ground(text: str, question: str, trusted: Collection[str], missing: Collection[str]) -> str:
+def ground(
+    text: str, question: str, trusted: Collection[str], missing: Collection[str], only: Collection[str] = ()
+) -> str:
     """A reply that calls only those things not seen which the question asked for.
 
     trusted: names that the model knows, so that it may have understood other words for them.
     missing: `missing_names` of the question; all of them are said to be not seen.
+    only: whatever is asked for, where the question says it all by name.
     """
     sentences, outlines = [], bool(find_codes(text))
     for sentence in split_sentences(text):
         sentence = _CONTRADICTED.sub("No, the", sentence)
         stated = [] if find_codes(sentence) else absent_names(sentence)
         real = [name if name in trusted else as_asked(name, question) for name in stated]
+        real = [name for name in real if not only or any(_is_kind(name, kind) for kind in only)]
         # "The thalamus" beside its left and its right one.
         real = [name for name in real if name in missing or not any(_is_kind(each, name) for each in missing)]
         if stated and not (any(real) or outlines or missing):

@@ -24,8 +24,10 @@ from medsight_core.engine.asked import (
     asked_names,
     ground,
     is_closed,
+    is_request,
     meant_names,
     missing_names,
+    names_all,
     overlooked,
     sideless,
     without_unasked,
@@ -247,6 +249,8 @@ class Engine:
             closed = is_closed(prompt, text)
             if other:
                 text, mentions = not_seen([other]).capitalize(), []
+            if text == OFF_TOPIC_ANSWER and is_request(prompt, only):
+                text = ""
             spoken = {*(mention.name for mention in mentions), *absent_names(text)}
             asked = [] if text == OFF_TOPIC_ANSWER else meant_names(prompt, only, spoken)
             text, kept = without_unasked(text, mentions, asked)
@@ -287,7 +291,8 @@ class Engine:
         missing = missing_names(names, found)
         known = known_names(self.config, view)
         trusted = known or [*self.config.names_of_codes.values(), *self.config.class_names]
-        text = ground(base.text, prompt, trusted, missing)
+        only = names if self.config.correct_words and names_all(prompt, names) else []
+        text = ground(base.text, prompt, trusted, missing, only)
         mentions = find_mentions(text, find_codes(text), self.config.names_of_codes)
         wording = compose(text, mentions, numbers, extra, base.closed)
         regions = []

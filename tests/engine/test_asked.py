@@ -7,8 +7,10 @@ from medsight_core.engine.asked import (
     asked_names,
     ground,
     is_closed,
+    is_request,
     meant_names,
     missing_names,
+    names_all,
     overlooked,
     sideless,
     without_unasked,
@@ -121,3 +123,27 @@ def test_sentences_that_outline_only_other_things_go(asked, left, kept):
     reply = "Yes, the right lung [M5_0] and the ribs [M5_2] are outlined. The liver is not seen. The spleen [M0_7] is outlined."  # noqa: E501
     mentions = find_mentions(reply, find_codes(reply), {"M5_0": "right lung", "M5_2": "ribs", "M0_7": "spleen"})
     assert without_unasked(reply, mentions, asked) == (left or reply, kept)
+
+
+@pytest.mark.parametrize(
+    ("question", "names", "all_named", "certain"),
+    [
+        ("Outline the left kidney and the liver, please", ["left kidney", "liver"], True, True),
+        ("The fetal head is to be delineated for biometry.", ["fetal head"], False, True),
+        ("left kidney on the right?", ["left kidney"], True, True),
+        ("recipe for liver and onions", ["liver"], False, False),
+        ("How do left kidney and right kidney regulate pressure?", ["left kidney", "right kidney"], False, False),
+        ("what do you see", ["liver"], False, False),
+    ],
+)
+def test_a_question_that_only_names_things_is_about_them(question, names, all_named, certain):
+    assert names_all(question, names) is all_named
+    assert is_request(question, names) is certain
+
+
+def test_where_all_is_named_nothing_else_is_called_not_seen():
+    reply = "The nodule is not seen. The ribs [M0_2] are outlined."
+    assert ground(reply, "ribs, please", {"nodule", "ribs"}, [], ["ribs"]) == "The ribs [M0_2] are outlined."
+    assert ground(reply, "ribs and spots", {"nodule", "ribs"}, []) == reply
+    kind = "The kidney cyst is not seen."
+    assert ground(kind, "any cyst", {"kidney cyst"}, [], ["cyst"]) == kind  # a closer name of the same
