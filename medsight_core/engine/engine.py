@@ -37,6 +37,7 @@ from medsight_core.engine.context import context_line
 from medsight_core.engine.description import describe
 from medsight_core.engine.detection import Detections
 from medsight_core.engine.features import ViewFeatures, detects, look
+from medsight_core.engine.follow_up import names_of, spelt_out
 from medsight_core.engine.impression import Impression, impression_of
 from medsight_core.engine.others import other_thing
 from medsight_core.engine.regions import Candidate, Finding, best_candidates
@@ -129,6 +130,9 @@ class Engine:
             asked, *earlier = self._corrected([prompt, *(question for question, _ in history)], view)
             codes = codes_of_names(self.config, known_names(self.config, view))
             turns = list(zip(earlier, (with_codes(answer, codes) for _, answer in history)))
+            if self.config.correct_words:
+                about = [names_of((said, answer), NAMES) for said, (_, answer) in zip(earlier, history)]
+                asked = spelt_out(asked, about, known_names(self.config, view))
             context = context_line(view.words, detections.seen) if self.config.show_detections and detections else ""
             names = asked_names(asked, NAMES)
             # A model that reads canonical names may still answer about another thing; others mean it by other words.

@@ -33,6 +33,7 @@ from medsight_core.terminology import NAMES, SIDES, split_side
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _FULL, _OTHER = 4, 6  # letters of a name's words and of other words; shorter ones have too many neighbours
 _LONG = 7  # letters; from here on two slips are forgiven
+_LEAST_TOGETHER = 9  # letters of a phrase whose words may all have a slip
 _ADJECTIVE = re.compile(r"\w{2,}(?:al|ar|ary|ac|ic|ian|eal)")
 _JOINED = re.compile(r"\s*(?:[,&+/]|,?\s*\b(?:and|or)\b)\s*", re.IGNORECASE)
 _PLACES = frozenset({"of", "in", "around"})
@@ -104,6 +105,7 @@ class Lexicon:
         for word in self._meanings:
             self._targets.setdefault(word[0], []).append(word)
         self.meant = lru_cache(maxsize=4096)(self._meant)
+        self.nearly = lru_cache(maxsize=4096)(self._nearly)
 
     def read(self, question: str) -> Words:
         """A question's words as they were meant; "rightkidney" is two."""
@@ -174,7 +176,25 @@ class Lexicon:
             meaning = self._phrases.get(words.said[at : at + length])
             if meaning and not _is_other(words, at, at + length, meaning):
                 return Thing(at, at + length, meaning)
+        for length in range(longest, 1, -1):
+            meaning = self.nearly(words.said[at : at + length])
+            if meaning and not _is_other(words, at, at + length, meaning):
+                return Thing(at, at + length, meaning)
         return None
+
+    def _nearly(self, said: tuple[str, ...]) -> Meaning | None:
+        """What two words or more mean with a slip in each, though alone they are words: "thoracic spin"."""
+        found = {
+            meaning
+            for phrase, meaning in self._phrases.items()
+            if len(phrase) == len(said)
+            and phrase != said
+            and meaning.base in self._bases
+            and sum(map(len, phrase)) >= _LEAST_TOGETHER
+            and all(a[0] == b[0] and OSA.distance(a, b, score_cutoff=1) <= 1 for a, b in zip(said, phrase))
+            and all(min(len(a), len(b)) > 2 for a, b in zip(said, phrase) if a != b)
+        }
+        return found.pop() if len(found) == 1 else None
 
     def _sharing(self, words: Words, thing: Thing, floor: int) -> Iterator[Thing]:
         """What shares the last words of a thing with it, nearest first: "third and" before "fourth ventricle"."""
