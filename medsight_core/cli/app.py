@@ -153,15 +153,26 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = DEFAULT_PORT,
     token: TokenOption = None,
+    reserve: Annotated[
+        float | None,
+        typer.Option(help="MB of memory to keep free; what would take of it is refused until there is more."),
+    ] = None,
     stop_with_input: Annotated[
         bool, typer.Option("--stop-with-input", help="Stop when standard input ends, for programs that start a server.")
     ] = False,
 ) -> None:
     """Serve a folder of images to Slicer and other clients until Ctrl+C."""
     from medsight_core.server.serve import serve as run
-    from medsight_core.server.settings import Settings
+    from medsight_core.server.settings import DEFAULT_RESERVE, Settings
 
-    settings = Settings(studies=studies, model=model or default_model(), host=host, port=port, token=token or "")
+    settings = Settings(
+        studies=studies,
+        model=model or default_model(),
+        host=host,
+        port=port,
+        token=token or "",
+        reserve_bytes=DEFAULT_RESERVE if reserve is None else round(reserve * 1e6),
+    )
     with suppress(KeyboardInterrupt):  # the way to stop it
         run(settings, stop_with_input=stop_with_input)
 
