@@ -19,6 +19,7 @@ from rich.console import Console
 
 import medsight_core
 from medsight_core.cli import convert, data, failures, models, train
+from medsight_core.cli.batch import batch
 from medsight_core.cli.doctor import doctor
 from medsight_core.cli.evaluate import evaluate
 from medsight_core.cli.failures import guarded
@@ -214,6 +215,7 @@ def view(
     run(server, token, studies, model or default_model(), port, browser, console)
 
 
+app.command()(batch)
 app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

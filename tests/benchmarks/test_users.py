@@ -33,7 +33,7 @@ def test_nobody_gets_an_error_or_the_answer_of_another(users, tiny_model_dir):
     assert set(seen.answers) == {user.name for user in users}
     assert warm.answers == {user.name: 4 for user in users}
     text = report(users, warm, seen)
-    assert "4 users for 0.0 minutes" in text
+    assert text.startswith("4 users for ")
     assert "| answers that are not those of a single user | 0 | 0 |" in text
     assert "| growth of the server's memory after the warm-up | at most 5 % | " in text
 
@@ -49,7 +49,7 @@ def test_memory_that_grows_is_told():
         return [(second, size * MB) for second, size in enumerate(sizes)]
 
     assert growth(over([100] * 20)) == 0.0
-    assert growth(over(range(100, 120))) == pytest.approx(119 / 104 - 1)  # peaks: seconds 0 to 3 and 16 to 19
+    assert growth(over(range(100, 120))) == pytest.approx(117.5 / 101.5 - 1), "medians of seconds 0 to 3, 16 to 19"
     assert growth(over([100, 300] * 5 + [100, 310] * 5)) == pytest.approx(310 / 300 - 1), "peaks count too"
     assert growth(over([200] * 10 + [100] * 10)) == -0.5
 
