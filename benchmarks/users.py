@@ -89,8 +89,16 @@ def write_images(folder: Path, volumes: Sequence[Volume], count: int) -> list[Pa
     return paths
 
 
+def middle_of(volume: Volume, slices: int) -> Volume:
+    """Some slices in the middle of a volume."""
+    first = max(0, (volume.shape[2] - slices) // 2)
+    affine = volume.affine.copy()
+    affine[:3, 3] += first * affine[:3, 2]
+    return Volume(volume.voxels[:, :, first : first + slices], affine, volume.modality)
+
+
 def users_of(images: Sequence[Path], prompts: Sequence[str]) -> list[User]:
-    """A user an image, who asks about all of it, a plane, some planes, and once more with a history."""
+    """A user an image, who asks about all of it, a plane, and once more with a history."""
     users = []
     for number, image in enumerate(images):
         middle = nibabel.Nifti1Image.from_filename(image).shape[2] // 2
@@ -98,7 +106,6 @@ def users_of(images: Sequence[Path], prompts: Sequence[str]) -> list[User]:
         questions = (
             {"prompt": first},
             {"prompt": second, "scope": "plane", "plane": f"axial:{middle}"},
-            {"prompt": second, "scope": "range", "plane": f"axial:{middle - 2}-{middle + 2}"},
             {"prompt": first, "scope": "plane", "plane": f"axial:{middle}", "history": [(second, "Nothing.")]},
         )
         users.append(User(f"user{number}", image, questions))
@@ -293,13 +300,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--studies", type=Path, default=Path("studies"))
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--users", type=int, default=USERS)
+    parser.add_argument("--slices", type=int, default=24, help="in the middle of each sample, so many are asked about")
     parser.add_argument("--careless", action="store_true", help="ask a server that confuses images on one grid")
     options = parser.parse_args(arguments)
 
     def program() -> None:
         from sample_data.fetch import fetch
 
-        volumes = [read_volume(path) for path in fetch(options.studies).values()]
+        volumes = [middle_of(read_volume(path), options.slices) for path in fetch(options.studies).values()]
         prompts = ("Outline everything you can see.", "Outline the right lung and the left thalamus.")
         with tempfile.TemporaryDirectory() as folder:
             users = users_of(write_images(Path(folder), volumes, options.users), prompts)
