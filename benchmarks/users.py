@@ -308,7 +308,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from sample_data.fetch import fetch
 
         volumes = [middle_of(read_volume(path), options.slices) for path in fetch(options.studies).values()]
-        prompts = ("Outline everything you can see.", "Outline the right lung and the left thalamus.")
+        prompts = ("Outline the right lung and the left thalamus.", "Is there a left lung? Outline it.")
         with tempfile.TemporaryDirectory() as folder:
             users = users_of(write_images(Path(folder), volumes, options.users), prompts)
             server = "benchmarks.careless_server" if options.careless else "medsight_core.server"

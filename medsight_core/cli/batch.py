@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Iterator
@@ -58,6 +58,8 @@ def batch(
     from medsight_core.cli.app import default_model
     from medsight_core.imaging.studies import find_studies
     from medsight_core.imaging.volume import check_modality
+    from medsight_core.model.identity import model_identity
+    from medsight_core.model.loading import read_config
 
     if summary not in SUMMARY_KINDS:
         raise InputError(f"Unknown format {summary!r} of the summary: use one of {', '.join(SUMMARY_KINDS)}.")
@@ -73,13 +75,16 @@ def batch(
         }
     )
     studies = find_studies(folder, leave_out=[out])
-    engine, model_id = _load(model or default_model())
+    model = model or default_model()
+    read_config(model)  # says what is wrong with a folder that is no model
     console = Console(highlight=False)
     results, rows = Results(out, studies), list[Row]()
-    with results.open({"question": question.to_params(), "model": model_id}):
+    with results.open({"question": question.to_params(), "model": model_identity(model)}):
+        known = {study.name: row for study in studies if (row := results.known(study))}
+        engine = _load(model) if len(known) < len(studies) else None
         try:
             with _bar(len(studies)) as show:
-                for row in _answers(engine, question, studies, results, show):
+                for row in _answers(engine, question, studies, known, results, show):
                     rows.append(row)
                     _tell(console, row)
         finally:  # also when it is stopped: what is known by then
@@ -92,26 +97,28 @@ def batch(
         )
 
 
-def _load(model: Path) -> tuple[Engine, str]:
-    """The engine, and a text that tells this model from others."""
+def _load(model: Path) -> Engine:
     from transformers.utils.logging import disable_progress_bar
 
     from medsight_core.engine.engine import Engine
-    from medsight_core.model.identity import model_identity
 
     disable_progress_bar()  # ours is enough
-    return Engine.load(model), model_identity(model)
+    return Engine.load(model)
 
 
 def _answers(
-    engine: Engine, question: Question, studies: Sequence[Study], results: Results, show: Show
+    engine: Engine | None,
+    question: Question,
+    studies: Sequence[Study],
+    known: Mapping[str, Row],
+    results: Results,
+    show: Show,
 ) -> Iterator[Row]:
-    """A row a study, in their order."""
+    """A row a study, in their order. known: those that need not be asked; with all of them no engine is needed."""
     for done, study in enumerate(studies):
         show(done)
-        known = results.known(study)
-        if known is not None:
-            yield known
+        if engine is None or study.name in known:
+            yield known[study.name]
             continue
         try:
             yield _answer(engine, question, study, results, lambda part, done=done: show(done + part))  # type: ignore[misc]
