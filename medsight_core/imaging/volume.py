@@ -38,7 +38,6 @@ _LONGEST_HEADER = 1 << 16  # bytes; headers with embedded tables stay far below
 # Bytes that `compact` keeps for a stored voxel; 4 for all others.
 _KEPT_SIZES = {np.dtype(kind): np.dtype(kind).itemsize for kind in (np.int8, np.uint8, np.int16)}
 _KEPT_ITK_SIZES = {sitk.sitkInt8: 1, sitk.sitkUInt8: 1, sitk.sitkInt16: 2}
-_UNSCALED = ((None, None), (1.0, 0.0))
 
 _NIFTI_FAILURES = (
     nibabel.filebasedimages.ImageFileError,
@@ -176,9 +175,10 @@ def announced_bytes(path: PathLike) -> int:
     path = Path(path)
     try:
         if path.name.lower().endswith(NIFTI_EXTENSIONS):
-            header = nibabel.Nifti1Image.from_filename(path).header
-            shape, kind = header.get_data_shape(), header.get_data_dtype()
-            size = 4 if header.get_slope_inter() not in _UNSCALED else _KEPT_SIZES.get(kind.newbyteorder("="), 4)
+            image = nibabel.Nifti1Image.from_filename(path)
+            stored: Any = image.dataobj
+            shape, plain = image.shape, (stored.slope, stored.inter) == (1.0, 0.0)
+            size = _KEPT_SIZES.get(image.get_data_dtype().newbyteorder("="), 4) if plain else 4
         else:
             refuse_foreign_data(path)
             reader = sitk.ImageFileReader()

@@ -26,6 +26,7 @@ def test_images_are_in_pairs_on_one_grid_and_all_differ(users):
     assert len({volume.fingerprint() for volume in volumes}) == 4
 
 
+@pytest.mark.slow
 def test_nobody_gets_an_error_or_the_answer_of_another(users, tiny_model_dir):
     warm, seen = measure(tiny_model_dir, users, seconds=2.0)
     assert warm.errors == seen.errors == []
@@ -38,6 +39,7 @@ def test_nobody_gets_an_error_or_the_answer_of_another(users, tiny_model_dir):
     assert "| growth of the server's memory after the warm-up | at most 5 % | " in text
 
 
+@pytest.mark.slow
 def test_a_server_that_knows_images_by_their_grid_alone_is_caught(users, tiny_model_dir):
     warm, seen = measure(tiny_model_dir, users, seconds=0.5, program="benchmarks.careless_server")
     assert warm.errors == seen.errors == []
