@@ -7,6 +7,7 @@ This module knows nothing of volumes, models or HTTP libraries.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 
@@ -81,6 +82,19 @@ class ServerUnavailableError(ServerError):
     http_status = 503
 
 
+class BusyError(ServerUnavailableError):
+    """A server that takes no more now, for want of room or memory. ``retry_after``: seconds after which it may.
+
+    The text ends with how long to wait, unless the time is not known (0).
+    """
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        self.retry_after = max(0.0, retry_after)
+        wait = math.ceil(self.retry_after)
+        again = f" Ask again in {wait} second{'s' * (wait != 1)}."
+        super().__init__(message + again * (wait > 0 and not message.endswith(again)))
+
+
 BY_STATUS: dict[int, type[MedSightError]] = {
     kind.http_status: kind
     for kind in (
@@ -95,8 +109,13 @@ BY_STATUS: dict[int, type[MedSightError]] = {
 }
 
 
-def from_status(status: int, message: str) -> MedSightError:
-    """The error that a server's reply of this HTTP status stands for (`ServerError` for any other status)."""
+def from_status(status: int, message: str, retry_after: float | None = None) -> MedSightError:
+    """The error that a server's reply of this HTTP status stands for (`ServerError` for any other status).
+
+    retry_after: seconds after which the server says that it may be asked again, where it says so.
+    """
+    if status == BusyError.http_status and retry_after is not None:
+        return BusyError(message, retry_after)
     return BY_STATUS.get(status, ServerError)(message)
 
 

@@ -30,6 +30,8 @@ PATH_JOBS = "/medsight/jobs"
 PATH_CORRECTIONS = "/medsight/corrections"
 PATH_TRAINING = "/medsight/training"
 PATH_MODELS = "/medsight/models"
+PATH_METRICS = "/medsight/metrics"
+PATH_HEALTH = "/medsight/health"
 
 # What a server says that it can beside answering, in the ``capabilities`` of `PATH_INFO`; an older one says nothing.
 CAPABILITY_JOBS = "jobs"
@@ -39,7 +41,7 @@ CAPABILITY_UNCHANGED = "unchanged"  # a label that is handed in may leave out wh
 EVENT_PROGRESS = "progress"  # {"phase", "elapsed", "total"} and "done" (0..1), or "ahead" of those that are queued
 EVENT_TEXT = "text"  # {"text"}: the next piece of what the model says, before anything is outlined
 EVENT_DONE = "done"  # {"reply": as of PATH_INFER, "result": where reply and label file are}
-EVENT_FAILED = "failed"  # {"detail", "status"}
+EVENT_FAILED = "failed"  # {"detail", "status"} and, from a busy server, "retry_after" (seconds)
 EVENT_CANCELLED = "cancelled"  # {"detail", "status"}
 FINAL_EVENTS = (EVENT_DONE, EVENT_FAILED, EVENT_CANCELLED)
 PHASES = ("queued", "encode", "generate", "decode")
@@ -57,6 +59,7 @@ BATCH_IMAGES = ("unlabeled", "all", "labeled")  # which are asked about
 BATCH_STATES = ("SUBMITTED", "RUNNING", "DONE", "ERROR", "STOPPED")  # MONAI Label's words; the last three are ends
 
 DEFAULT_PORT = 8000
+HEADER_CLIENT = "MedSIGHT-Client"  # tells programs apart, so that all get their turn; a made-up word, no name
 TOKEN_ENVIRONMENT = "MEDSIGHT_TOKEN"  # noqa: S105 - the name of the variable, not a token
 SERVING = "MedSIGHT server:"  # begins the line with the address that a server prints once it answers
 

@@ -12,11 +12,13 @@ from typing import Any
 from medsight_core import __version__
 from medsight_core.data.correction_store import CorrectionStore
 from medsight_core.data.worklist import Worklist
+from medsight_core.engine.cache import PlaneCache
 from medsight_core.engine.choice import STRATEGIES
 from medsight_core.engine.registry import Registry
 from medsight_core.engine.served import ServedModel
 from medsight_core.errors import NotFoundError
 from medsight_core.files import OWN_FOLDER, remove_parts
+from medsight_core.imaging.shelf import VolumeShelf
 from medsight_core.protocol import MODEL
 from medsight_core.server import absent
 from medsight_core.server.failures import log_incident
@@ -110,6 +112,19 @@ class MedSightApp(MONAILabelApp):
     def describe(self) -> dict[str, Any]:
         """What `MedSightInfer.describe` says."""
         return self._medsight.describe()
+
+    def caches(self) -> dict[str, PlaneCache | VolumeShelf]:
+        """What is kept to be quicker the next time, by what it is."""
+        return self._medsight.caches()
+
+    def kept_bytes(self) -> int:
+        """Bytes that `forget` would let go."""
+        return sum(cache.nbytes for cache in self.caches().values())
+
+    def forget(self) -> None:
+        """Let go of what is kept only to be quicker the next time."""
+        for cache in self.caches().values():
+            cache.clear()
 
     def registry(self) -> Registry:
         """The versions of the model."""

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from medsight_core.cli import app
 from medsight_core.server.running import running_server
 from medsight_core.server.settings import Settings
 from sample_data.fetch import fetch
@@ -18,6 +20,7 @@ from sample_data.fetch import fetch
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\.venv/bin/(medsight ask .*)$", README, re.MULTILINE)
+BATCH = re.findall(r"^\.venv/bin/medsight (batch .*)$", README, re.MULTILINE)
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 pytestmark = pytest.mark.slow
@@ -34,6 +37,7 @@ def desk(tmp_path, monkeypatch):
 
 def test_there_is_something_to_type():
     assert len(COMMANDS) == 2
+    assert len(BATCH) == 1
     assert len(PYTHON) == 1
 
 
@@ -45,6 +49,13 @@ def test_the_commands_answer(desk, command):
     assert "Research use only" in done.stdout
     assert (desk / "answer" / "answer.json").stat().st_size > 0
     assert (desk / "answer" / "overlay.png").stat().st_size > 0
+
+
+def test_the_batch_answers(desk):
+    result = CliRunner().invoke(app, shlex.split(BATCH[0]))
+    assert result.exit_code == 0, result.stderr
+    assert (desk / "answers" / "ct-chest.nrrd" / "segmentation.seg.nrrd").stat().st_size > 0
+    assert "ct-chest.nrrd,answered," in (desk / "answers" / "summary.csv").read_text("utf-8")
 
 
 def test_the_python_lines_answer(desk, capsys):

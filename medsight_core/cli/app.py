@@ -19,6 +19,7 @@ from rich.console import Console
 
 import medsight_core
 from medsight_core.cli import convert, data, failures, models, train
+from medsight_core.cli.batch import batch
 from medsight_core.cli.doctor import doctor
 from medsight_core.cli.evaluate import evaluate
 from medsight_core.cli.failures import guarded
@@ -157,18 +158,27 @@ def serve(
     training_data: Annotated[
         Path | None, typer.Option(help="Folder whose folders hold data prepared for the stages of training.")
     ] = None,
+    reserve: Annotated[
+        float | None,
+        typer.Option(help="MB of memory to keep free; what would take of it is refused until there is more."),
+    ] = None,
     stop_with_input: Annotated[
         bool, typer.Option("--stop-with-input", help="Stop when standard input ends, for programs that start a server.")
     ] = False,
 ) -> None:
     """Serve a folder of images to Slicer and other clients until Ctrl+C."""
     from medsight_core.server.serve import serve as run
-    from medsight_core.server.settings import Settings
+    from medsight_core.server.settings import DEFAULT_RESERVE, Settings
 
     settings = Settings(
-        studies=studies, model=model or default_model(), host=host, port=port, token=token or "",
+        studies=studies,
+        model=model or default_model(),
+        host=host,
+        port=port,
+        token=token or "",
         training_data=training_data,
-    )  # fmt: skip
+        reserve_bytes=DEFAULT_RESERVE if reserve is None else round(reserve * 1e6),
+    )
     with suppress(KeyboardInterrupt):  # the way to stop it
         run(settings, stop_with_input=stop_with_input)
 
@@ -210,6 +220,7 @@ def view(
     run(server, token, studies, model or default_model(), port, browser, console)
 
 
+app.command()(batch)
 app.add_typer(train.app, name="train")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

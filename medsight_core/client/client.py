@@ -44,9 +44,11 @@ class MedSightClient:
     address: ``http://host:port``; the scheme may be left out.
     token: what the server printed when it started; None when it wants none.
     connect_timeout, read_timeout: seconds; see `medsight_core.client.transport` for why they differ.
+    who: a word for the one who asks, so that a server lets all take turns; a program that asks for several people gives
+        one to each. By default each program is one.
 
-    Raises InputError when the address or token cannot be used. Every method raises `medsight_core.errors` types whose
-    text says what to do.
+    Raises InputError when the address, token or word cannot be used. Every method raises `medsight_core.errors` types
+    whose text says what to do.
     """
 
     def __init__(
@@ -55,9 +57,12 @@ class MedSightClient:
         token: str | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
+        who: str | None = None,
     ):
         """Opens no connection yet."""
-        self._transport = Transport(address, token, connect_timeout, read_timeout)
+        if who is not None:
+            check_id(who, "word for who asks")
+        self._transport = Transport(address, token, connect_timeout, read_timeout, who)
         self._read_timeout = read_timeout
         self._info: ServerInfo | None = None
 

@@ -98,7 +98,8 @@ def meaning(event: ServerEvent) -> Event | None:
 def failure(event: ServerEvent) -> MedSightError:
     """The error that a plain request would have been refused with; ServerError when the event makes no sense."""
     try:
-        return from_status(int(event.data["status"]), str(event.data["detail"]))
+        wait = event.data.get("retry_after")
+        return from_status(int(event.data["status"]), str(event.data["detail"]), None if wait is None else float(wait))
     except (KeyError, TypeError, ValueError):
         return _nonsense()
 

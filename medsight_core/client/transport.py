@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import secrets
 from typing import Any, Generator
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from medsight_core.errors import (
     TooLargeError,
     from_status,
 )
+from medsight_core.protocol import HEADER_CLIENT
 
 # A server on this machine or in the hospital's network accepts at once, or is not there.
 CONNECT_TIMEOUT = 5.0
@@ -30,6 +32,9 @@ CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 600.0
 # Who are you, and forget this session: no model is involved, and a person may be looking at the button they pressed.
 SHORT_READ_TIMEOUT = 10.0
+
+# Between programs that ask at the same time a server shares its time out. Chance, so that it tells nothing.
+_THIS_PROGRAM = secrets.token_hex(8)
 
 START_ADVICE = "start it with 'medsight serve', or correct the address"
 
@@ -40,16 +45,19 @@ class Transport:
     Raises InputError for an address that is not http:// or https:// with a host, or that holds a password.
     """
 
-    def __init__(self, address: str, token: str | None, connect_timeout: float, read_timeout: float):
-        """``address`` may leave out ``http://``; timeouts are in seconds."""
+    def __init__(
+        self, address: str, token: str | None, connect_timeout: float, read_timeout: float, who: str | None = None
+    ):
+        """``address`` may leave out ``http://``; timeouts are in seconds. who: as of `MedSightClient`."""
         self.address, host = _normalise(address)
-        self._arguments = (address, token, connect_timeout, read_timeout)
+        self._arguments = (address, token, connect_timeout, read_timeout, who)
         self._timeouts = (connect_timeout, read_timeout)
         self._session = requests.Session()
         # A proxy from the environment cannot reach this machine's own loopback, and must not see what goes there.
         self._session.trust_env = not _is_loopback(host)
         # An auth object, unlike a header, keeps requests from putting ~/.netrc's password in the token's place.
         self._session.auth = _Bearer(token)
+        self._session.headers[HEADER_CLIENT] = who or _THIS_PROGRAM
 
     def request(self, method: str, path: str, *, read_timeout: float | None = None, **kwargs: Any) -> requests.Response:
         """The server's reply, with status 2xx, and complete unless ``stream`` is true.
@@ -136,8 +144,10 @@ class Transport:
 
     def _refusal(self, response: requests.Response) -> MedSightError:
         status, detail = response.status_code, _detail(response)
+        wait = response.headers.get("Retry-After", "")
+        retry_after = float(wait) if wait.isdecimal() and len(wait) < 6 else None  # it may also be a date
         if detail:
-            return from_status(status, detail)
+            return from_status(status, detail, retry_after)
         if status == AuthenticationError.http_status:
             return AuthenticationError(
                 f"The MedSIGHT server at {self.address} does not accept this token: "

@@ -23,6 +23,7 @@ class PlaneCache:
         self._entries: OrderedDict[Hashable, Tensor] = OrderedDict()
         self._nbytes = 0
         self._lock = threading.Lock()
+        self.hits = self.misses = 0  # planes that were asked for, since the beginning
 
     def get(
         self, keys: Sequence[Hashable], make: Callable[[list[int]], Iterable[Tensor]], keep: bool = True
@@ -39,6 +40,8 @@ class PlaneCache:
                 if key in self._entries:
                     self._entries.move_to_end(key)
                     found[place] = self._entries[key]
+            self.hits += len(found)
+            self.misses += len(keys) - len(found)
         missing = [place for place in range(len(keys)) if place not in found]
         if missing:
             for place, tensor in zip(missing, make(missing), strict=True):  # outside the lock: it may take seconds

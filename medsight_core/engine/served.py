@@ -34,6 +34,12 @@ class ServedModel:
         held = self._engine
         return held is not None and held[0] == self.registry.current()
 
+    @property
+    def held(self) -> Engine | None:
+        """The engine that is loaded now, whichever version it is of."""
+        held = self._engine
+        return None if held is None else held[1]
+
     def config(self) -> MedSightConfig:
         """The configuration of the version that is served. Raises ModelError when there is none."""
         name = self.registry.current()

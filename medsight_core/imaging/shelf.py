@@ -22,7 +22,8 @@ class VolumeShelf:
     def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
         self.capacity = capacity
         self._volumes: OrderedDict[_Key, Volume] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self.hits = self.misses = 0  # files that were asked for, since the beginning
 
     def read(self, path: PathLike, modality: str | None = None) -> Volume:
         """`read_volume`, from memory when the same file was read before and has not changed since.
@@ -37,12 +38,25 @@ class VolumeShelf:
         with self._lock:
             if key in self._volumes:
                 self._volumes.move_to_end(key)
+                self.hits += 1
                 return self._volumes[key]
+            self.misses += 1
         volume = read_volume(path, modality)
         with self._lock:
             for old in [old for old in self._volumes if old[:2] == key[:2]]:
                 del self._volumes[old]
             self._volumes[key] = volume
-            while sum(kept.voxels.nbytes for kept in self._volumes.values()) > self.capacity:
+            while self.nbytes > self.capacity:
                 self._volumes.popitem(last=False)
         return volume
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of voxels held now."""
+        with self._lock:
+            return sum(kept.voxels.nbytes for kept in self._volumes.values())
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._volumes.clear()

@@ -35,6 +35,10 @@ PathLike = Union[str, Path]
 
 _LONGEST_HEADER = 1 << 16  # bytes; headers with embedded tables stay far below
 
+# Bytes that `compact` keeps for a stored voxel; 4 for all others.
+_KEPT_SIZES = {np.dtype(kind): np.dtype(kind).itemsize for kind in (np.int8, np.uint8, np.int16)}
+_KEPT_ITK_SIZES = {sitk.sitkInt8: 1, sitk.sitkUInt8: 1, sitk.sitkInt16: 2}
+
 _NIFTI_FAILURES = (
     nibabel.filebasedimages.ImageFileError,
     nibabel.spatialimages.HeaderDataError,
@@ -161,6 +165,30 @@ def read_volume(path: PathLike, modality: str | None = None) -> Volume:
             f"'{path.name}' is not a volume that can be read: give {', '.join(EXTENSIONS)} or a folder of DICOM slices."
         )
     return Volume(voxels, affine, wanted or guess_modality(voxels))
+
+
+def announced_bytes(path: PathLike) -> int:
+    """Bytes that the voxels of an image file (no folder) will take at most, told from its header alone.
+
+    0 for a file that `read_volume` refuses: it is for who decides before reading, not for who judges the file.
+    """
+    path = Path(path)
+    try:
+        if path.name.lower().endswith(NIFTI_EXTENSIONS):
+            image = nibabel.Nifti1Image.from_filename(path)
+            stored: Any = image.dataobj
+            shape, plain = image.shape, (stored.slope, stored.inter) == (1.0, 0.0)
+            size = _KEPT_SIZES.get(image.get_data_dtype().newbyteorder("="), 4) if plain else 4
+        else:
+            refuse_foreign_data(path)
+            reader = sitk.ImageFileReader()
+            reader.SetImageIO(_IMAGE_IO[path.suffix.lower()])
+            reader.SetFileName(str(path))
+            reader.ReadImageInformation()
+            shape, size = reader.GetSize(), _KEPT_ITK_SIZES.get(reader.GetPixelID(), 4)
+    except (*_NIFTI_FAILURES, InputError, RuntimeError, KeyError):
+        return 0
+    return math.prod(shape) * size
 
 
 def check_modality(value: str) -> str:

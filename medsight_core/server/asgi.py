@@ -33,11 +33,13 @@ from medsight_core.server import (
     models,
     reviews,
     sampling,
+    status,
     stock,
     training,
     uploads,
 )
 from medsight_core.server.guard import Guard
+from medsight_core.server.memory import Memory
 from medsight_core.server.settings import Settings
 
 
@@ -51,8 +53,9 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
     """
     stock.configure(settings)
     app = FastAPI(title="MedSIGHT", version=__version__, openapi_url=None)
-    app.state.label_app = stock.start_app(workspace)
-    app.state.jobs = jobs.Jobs()
+    label_app = app.state.label_app = stock.start_app(workspace)
+    memory = Memory(settings.reserve_bytes, label_app.kept_bytes, label_app.forget)
+    app.state.jobs = jobs.Jobs(memory)
     app.state.batches = batch.Batches()
     failures.add_handlers(app)
     app.state.token = settings.token
@@ -66,6 +69,7 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
     app.include_router(training.router)
     app.include_router(models.router)
     app.include_router(uploads.router)
+    app.include_router(status.router)
 
     @app.get(PATH_INFO)
     async def info(request: Request) -> dict[str, Any]:
@@ -85,6 +89,6 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
         }
 
     stock.add_kept_calls(app)
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, memory=memory)
     app.add_middleware(failures.Incidents)  # the outermost
     return app

@@ -23,7 +23,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 
 from medsight_core.answer import Answer
-from medsight_core.errors import CancelledError, InputError, NotFoundError
+from medsight_core.errors import BusyError, CancelledError, InputError, NotFoundError
 from medsight_core.files import file_hash
 from medsight_core.imaging.segmentation_file import write_segmentation
 from medsight_core.imaging.volume import read_volume
@@ -37,13 +37,16 @@ from medsight_core.protocol import (
     TAG_PREANNOTATED,
 )
 from medsight_core.server.failures import foreseen
-from medsight_core.server.infer import accepted
+from medsight_core.server.infer import job_of
 from medsight_core.server.job import Job, Result
 from medsight_core.server.jobs import Jobs
 from medsight_core.server.publishing import image_file
 from medsight_core.server.question import question_of
 
 router = APIRouter()
+
+_WHO = "batch"  # takes turns with the people who ask
+_LONGEST_WAIT = 5.0  # seconds between two looks whether there is room
 
 
 @dataclass
@@ -121,8 +124,8 @@ class Batches:
                 if known:
                     batch.skipped += 1
                     continue
-                self._job = Job(await accepted(label_app, image, "", text))
-                result = await jobs.answer(self._job)
+                self._job = await job_of(label_app, image, "", text, _WHO)
+                result = await _answer(jobs, self._job)
                 await anyio.to_thread.run_sync(_keep, label_app, image, question, result)
                 batch.answered += 1
             except Exception as error:  # one bad image must not keep the others from being asked about
@@ -175,6 +178,17 @@ async def stop(request: Request) -> dict[str, Any]:
     """Stop the batch; what was answered stays."""
     batch: Batch = request.app.state.batches.stop()
     return batch.to_json()
+
+
+async def _answer(jobs: Jobs, job: Job) -> Result:
+    """The answer to one of a batch's questions, which wait until the server has room: nobody waits for them."""
+    while True:
+        try:
+            return await jobs.answer(job)
+        except BusyError as error:
+            if job.finished:
+                raise  # its turn had come already
+            await asyncio.sleep(min(max(error.retry_after, 0.5), _LONGEST_WAIT))
 
 
 def _chosen(datastore: Any, images: str) -> list[str]:

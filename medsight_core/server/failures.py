@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import secrets
 import traceback
 from http import HTTPStatus
@@ -19,14 +20,16 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from medsight_core.errors import AuthenticationError, InputError, MedSightError
+from medsight_core.errors import AuthenticationError, BusyError, InputError, MedSightError
 
 logger = logging.getLogger(__name__)
 
 
 def refusal(error: MedSightError) -> JSONResponse:
     """The reply for a foreseen error."""
-    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, AuthenticationError) else None
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, AuthenticationError) else {}
+    if isinstance(error, BusyError):
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
     return JSONResponse({"detail": str(error)}, status_code=error.http_status, headers=headers)
 
 

@@ -7,6 +7,7 @@ A pure ASGI middleware, so that a refusal costs no parsing and a body is counted
 3. The bearer token is right (but for the two calls with which MONAI Label's clients fetch it).
 4. Path segments and ids in the query are plain identifiers, so none can walk out of the studies folder.
 5. The body is within its limit, by declaration and by count.
+6. There is memory for a question about what is uploaded.
 
 Which paths exist is not decided here but by the routes of `medsight_core.server.asgi`: nothing else is mounted.
 """
@@ -26,18 +27,21 @@ from medsight_core.errors import AuthenticationError, ForbiddenError, InputError
 from medsight_core.protocol import check_id
 from medsight_core.server.failures import refusal
 from medsight_core.server.login import OPEN_CALLS
+from medsight_core.server.memory import Memory
 from medsight_core.server.settings import Settings, is_loopback
 
 ID_PARAMETERS = {"image": "image id", "session_id": "session id", "id": "id", "label": "label id", "tag": "label tag"}
+UPLOAD_RETRY_SECONDS = 30.0  # a question of usual size has ended by then
 MAX_FORM_BYTES = 4 << 20  # a question with its longest history; only uploads (PUT) may be larger
 
 
 class Guard:
     """ASGI middleware that lets through what the module's list allows and answers the rest itself."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        """Wrap ``app``, guarded by the token, address and limits of ``settings``."""
+    def __init__(self, app: ASGIApp, settings: Settings, memory: Memory | None = None) -> None:
+        """Wrap ``app``, guarded by the token, address and limits of ``settings``. memory: for uploads, if limited."""
         self.app = app
+        self.memory = memory
         self.token = settings.token.encode()
         self.max_upload_bytes = settings.max_upload_bytes
         self.open_to_network = not is_loopback(settings.host)
@@ -58,7 +62,9 @@ class Guard:
         try:
             self._check_caller(scope, headers)
             _check_identifiers(scope)
-            _check_declared_length(headers, limit)
+            length = _check_declared_length(headers, limit)
+            if scope["method"] == "PUT" and self.memory is not None:
+                self.memory.admit(length, retry_after=UPLOAD_RETRY_SECONDS)  # its voxels take that much or more
         except MedSightError as error:
             await refusal(error)(scope, receive, send)
             return
@@ -144,12 +150,13 @@ def _check_identifiers(scope: Scope) -> None:
             check_id(value, ID_PARAMETERS[name])
 
 
-def _check_declared_length(headers: Mapping[str, str], limit: int) -> None:
+def _check_declared_length(headers: Mapping[str, str], limit: int) -> int:
     declared = headers.get("content-length", "0")
     if not declared.isdecimal():
         raise InputError("The Content-Length header is not a number: send the request again.")
     if int(declared) > limit:
         raise _too_large(int(declared), limit)
+    return int(declared)
 
 
 def _too_large(size: int | None, limit: int) -> TooLargeError:

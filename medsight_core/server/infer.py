@@ -18,7 +18,8 @@ from urllib3.fields import RequestField
 from urllib3.filepost import encode_multipart_formdata
 
 from medsight_core.errors import InputError, NotFoundError
-from medsight_core.protocol import MODEL, PATH_INFER
+from medsight_core.imaging.volume import announced_bytes
+from medsight_core.protocol import HEADER_CLIENT, MODEL, PATH_INFER, check_id
 from medsight_core.server.job import Job, Progress, Result, Say
 from medsight_core.server.question import question_of
 from medsight_core.server.uploads import json_object
@@ -48,20 +49,39 @@ async def infer(
         raise InputError(
             f"This output is not offered: use one of {', '.join(OUTPUTS)}, and write DICOM SEG from Slicer."
         )
-    job = Job(await accepted(request.app.state.label_app, image, session_id, params))
-    return build_response(await request.app.state.jobs.answer(job), output)
+    jobs = request.app.state.jobs
+    job = await accepted(request, image, session_id, params)
+    return build_response(await jobs.answer(job), output)
 
 
-async def accepted(label_app: Any, image: str, session_id: str, params: str) -> Callable[[Progress, Say], Result]:
-    """The work of answering ``params`` about an image, for a thread to do.
+async def accepted(request: Request, image: str, session_id: str, params: str) -> Job:
+    """The question ``params`` about an image, not begun. Raises as `job_of`."""
+    with request.app.state.jobs.metrics.refusals():
+        return await job_of(request.app.state.label_app, image, session_id, params, who_asks(request))
 
-    Raises InputError, TooLargeError or NotFoundError for a question that cannot be asked.
+
+async def job_of(label_app: Any, image: str, session_id: str, params: str, who: str) -> Job:
+    """The same for whoever has no request in hand. who: whose question it is.
+
+    Raises InputError, TooLargeError or NotFoundError for one that cannot be asked.
     """
     question = json_object(params)
     if "image" in question:
         raise InputError("The params must not name an image: use image=ID or session_id=ID in the address.")
     question_of(question)
-    await anyio.to_thread.run_sync(_image_path, label_app, image, session_id)
+    size = await anyio.to_thread.run_sync(lambda: announced_bytes(_image_path(label_app, image, session_id)))
+    return Job(_work(label_app, image, session_id, question), who, size)
+
+
+def who_asks(request: Request) -> str:
+    """Whose question it is: the word that our client sends, the address of any other. InputError for a strange word."""
+    word = request.headers.get(HEADER_CLIENT)
+    if word is not None:
+        return check_id(word, HEADER_CLIENT)
+    return f"at {request.client.host}" if request.client else ""
+
+
+def _work(label_app: Any, image: str, session_id: str, question: dict[str, Any]) -> Callable[[Progress, Say], Result]:
 
     def answer(progress: Progress, say: Say) -> Result:
         asked = {

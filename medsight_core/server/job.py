@@ -16,7 +16,7 @@ from typing import Any, AsyncIterator, Callable
 import anyio
 import anyio.to_thread
 
-from medsight_core.errors import CancelledError, MedSightError
+from medsight_core.errors import BusyError, CancelledError, MedSightError
 from medsight_core.protocol import (
     EVENT_CANCELLED,
     EVENT_DONE,
@@ -62,11 +62,12 @@ class Job:
     """A question that is answered once, by `run`, while any number of listeners follow it through `events`.
 
     work: answers the question in a thread of its own; called with progress and say as of `Engine.ask`.
+    who: whose question it is, as of `Turns.turn`. voxel_bytes: of its image, for whoever shares out the memory.
     """
 
-    def __init__(self, work: Callable[[Progress, Say], Result]) -> None:
+    def __init__(self, work: Callable[[Progress, Say], Result], who: str = "", voxel_bytes: int = 0) -> None:
         """Not begun."""
-        self.id = secrets.token_hex(16)
+        self.id, self.who, self.voxel_bytes = secrets.token_hex(16), who, voxel_bytes
         self._work = work
         self._events: list[Event] = []
         self._news = asyncio.Event()
@@ -74,12 +75,25 @@ class Job:
         self._stopped: MedSightError | None = None
         self._outcome: Result | MedSightError | None = None
         self._asked = self._phase_began = self._told_at = time.monotonic()
+        self._began: float | None = None  # to be answered
+        self._ended = 0.0
         self._phase = ""
 
     @property
     def finished(self) -> bool:
         """Whether the last event is told."""
         return bool(self._events) and self._events[-1].kind in FINAL_EVENTS
+
+    @property
+    def working(self) -> bool:
+        """Whether it is being answered now."""
+        return self._began is not None and not self.finished
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """How long a question that has ended waited, and how long it was answered; 0 for what it did not come to."""
+        began = self._ended if self._began is None else self._began
+        return began - self._asked, self._ended - began
 
     def result(self) -> Result | None:
         """The answer, None when there is none yet. Raises what the question failed with."""
@@ -93,8 +107,13 @@ class Job:
             self._stopped = error
             self._waiting.cancel()
 
-    async def run(self, turns: Turns, limiter: anyio.CapacityLimiter) -> None:
-        """Wait for one's turn, answer, tell how it ended. What goes wrong is told and kept, not raised."""
+    async def run(
+        self, turns: Turns, limiter: anyio.CapacityLimiter, prepare: Callable[[Job], None] = lambda _: None
+    ) -> None:
+        """Wait for one's turn, answer, tell how it ended. What goes wrong is told and kept, not raised.
+
+        prepare: called before the answer, in its thread; what it raises is how the question ends.
+        """
         loop = asyncio.get_running_loop()
 
         def progress(phase: str, done: float) -> None:
@@ -110,15 +129,21 @@ class Job:
             if ahead:
                 self._tell(EVENT_PROGRESS, self._progress("queued", always=True, ahead=ahead))
 
+        def answer() -> Result:
+            prepare(self)
+            return self._work(progress, say)
+
         try:
             with self._waiting:
-                async with turns.turn(queued):
+                async with turns.turn(queued, self.who):
+                    self._began = time.monotonic()
                     # Not abandoned when cancelled: the engine must have stopped before the next one's turn begins.
-                    self._outcome = await anyio.to_thread.run_sync(self._work, progress, say, limiter=limiter)
+                    self._outcome = await anyio.to_thread.run_sync(answer, limiter=limiter)
         except Exception as error:
             self._outcome = foreseen(error)
         if self._stopped is not None:
             self._outcome = self._stopped
+        self._ended = time.monotonic()
         self._tell(*self._ending())
 
     async def events(self, after: int = 0) -> AsyncIterator[Event | None]:
@@ -152,7 +177,10 @@ class Job:
             return EVENT_DONE, {"reply": self._outcome.reply, "result": f"{PATH_JOBS}/{self.id}/result"}
         assert self._outcome is not None  # noqa: S101 - `run` has ended
         kind = EVENT_CANCELLED if isinstance(self._outcome, CancelledError) else EVENT_FAILED
-        return kind, {"detail": str(self._outcome), "status": self._outcome.http_status}
+        told: dict[str, Any] = {"detail": str(self._outcome), "status": self._outcome.http_status}
+        if isinstance(self._outcome, BusyError):
+            told["retry_after"] = self._outcome.retry_after
+        return kind, told
 
     def _tell(self, kind: str, data: dict[str, Any]) -> None:
         self._events.append(Event(len(self._events) + 1, kind, data))

@@ -15,14 +15,17 @@ import anyio
 from fastapi import APIRouter, Form, Header, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from medsight_core.errors import CancelledError, NotFoundError, ServerUnavailableError
+from medsight_core.errors import BusyError, CancelledError, NotFoundError, ServerUnavailableError
 from medsight_core.protocol import PATH_JOBS
 from medsight_core.server.infer import accepted, build_response
 from medsight_core.server.job import Job, Result
+from medsight_core.server.memory import Memory, needed
+from medsight_core.server.metrics import Metrics
 from medsight_core.server.turns import Turns
 
 KEEP_SECONDS = 3600.0
 MAX_JOBS = 64  # with their label files, some megabytes each
+MAX_WAITING = 16  # questions of one client, so that no one takes all the room
 
 router = APIRouter(prefix=PATH_JOBS)
 
@@ -30,32 +33,54 @@ router = APIRouter(prefix=PATH_JOBS)
 class Jobs:
     """All questions of a server, in one line; those that were started as jobs by their id."""
 
-    def __init__(self) -> None:
-        """None yet."""
+    def __init__(self, memory: Memory | None = None, metrics: Metrics | None = None) -> None:
+        """None yet. memory: what questions must fit into; anything goes without it."""
+        self.metrics = metrics or Metrics()
+        self._memory = memory
         self._turns = Turns()
         self._thread = anyio.CapacityLimiter(1)
         self._by_id: dict[str, Job] = {}
         self._running: dict[Job, asyncio.Task[None]] = {}  # the event loop keeps no strong reference to a task
 
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for their turn."""
+        return len(self._running) - self.working
+
+    @property
+    def working(self) -> int:
+        """How many questions are being answered: 0 or 1."""
+        return sum(job.working for job in self._running)
+
+    def check_room(self, who: str = "", voxel_bytes: int = 0) -> None:
+        """Raise BusyError when a question of ``who`` about an image of ``voxel_bytes`` cannot be taken now.
+
+        TooLargeError when it never can.
+        """
+        own = sum(job.who == who for job in self._running)
+        wait = self.metrics.pace()
+        if own >= MAX_WAITING:
+            raise BusyError(f"You have {own} questions waiting here, and more are not taken.", wait)
+        if len(self._running) >= MAX_JOBS:
+            raise BusyError(f"This server has {len(self._running)} questions waiting and takes no more.", wait)
+        if self._memory is not None:
+            returning = sum(needed(job.voxel_bytes) for job in self._running if job.working)
+            self._memory.admit(voxel_bytes, returning, wait)
+
     async def answer(self, job: Job) -> Result:
-        """Wait for the answer to a question that has no id. Raises what it fails with."""
+        """Wait for the answer to a question that has no id. Raises what it fails with, and as `check_room`."""
+        self._admit(job)
         await asyncio.shield(self._begin(job))
         result = job.result()
         assert result is not None  # noqa: S101 - it has ended
         return result
 
     def start(self, job: Job) -> None:
-        """Begin, and keep the job for whoever asks for its id.
-
-        Raises ServerUnavailableError when there is no room: `MAX_JOBS` are waiting.
-        """
-        while len(self._by_id) >= MAX_JOBS:
-            ended = next((other for other in self._by_id.values() if other.finished), None)
-            if ended is None:
-                raise ServerUnavailableError(
-                    f"This server has {len(self._by_id)} questions waiting and takes no more: ask again later."
-                )
-            self.drop(ended)
+        """Begin, and keep the job for whoever asks for its id. Raises as `check_room`."""
+        self._admit(job)
+        while len(self._by_id) >= MAX_JOBS:  # fewer than these are waiting
+            ended = [other for other in self._by_id.values() if other.finished]
+            self.drop(min(ended, key=lambda other: other.who != job.who))  # one's own before those of others
         self._by_id[job.id] = job
         loop = asyncio.get_running_loop()
         self._begin(job).add_done_callback(lambda _: loop.call_later(KEEP_SECONDS, self.drop, job))
@@ -78,11 +103,25 @@ class Jobs:
         for job in self._running:
             job.stop(ServerUnavailableError("The server was stopped before it had the answer: start it and ask again."))
 
+    def _admit(self, job: Job) -> None:
+        with self.metrics.refusals():
+            self.check_room(job.who, job.voxel_bytes)
+
     def _begin(self, job: Job) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(job.run(self._turns, self._thread))
+        task = asyncio.get_running_loop().create_task(job.run(self._turns, self._thread, self._make_room))
         self._running[job] = task
-        task.add_done_callback(lambda _: self._running.pop(job))
+
+        def ended(_: asyncio.Task[None]) -> None:
+            del self._running[job]
+            self.metrics.count(job)
+
+        task.add_done_callback(ended)
         return task
+
+    def _make_room(self, job: Job) -> None:
+        """For the thread that is about to answer: what was asked for in good time may find memory taken by now."""
+        if self._memory is not None:
+            self._memory.claim(job.voxel_bytes, self.metrics.pace())
 
 
 @router.post("", status_code=201)
@@ -90,8 +129,9 @@ async def start(
     request: Request, image: str = "", session_id: str = "", params: Annotated[str, Form()] = "{}"
 ) -> dict[str, Any]:
     """Start a question; parameters and refusals as of ``POST /infer/medsight``. Reply ``{"id"}``."""
-    job = Job(await accepted(request.app.state.label_app, image, session_id, params))
-    request.app.state.jobs.start(job)
+    jobs: Jobs = request.app.state.jobs
+    job = await accepted(request, image, session_id, params)
+    jobs.start(job)
     return {"id": job.id}
 
 

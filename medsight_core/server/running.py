@@ -37,9 +37,12 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(settings: Settings, timeout: float = START_SECONDS) -> Iterator[RunningServer]:
+def running_server(
+    settings: Settings, timeout: float = START_SECONDS, program: str = "medsight_core.server"
+) -> Iterator[RunningServer]:
     """Start a server, wait until it answers, and stop it at the end of the block. Port 0 takes a free one.
 
+    program: the module that runs, for a server that is not quite the usual one.
     Raises InputError for a taken port, ServerError with the server's last line when it stops while starting, and
     ServerUnavailableError when it does not answer within ``timeout`` seconds.
     """
@@ -52,10 +55,11 @@ def running_server(settings: Settings, timeout: float = START_SECONDS) -> Iterat
         "--port": settings.port,
         "--device": settings.device,
         "--max-upload-bytes": settings.max_upload_bytes,
+        "--reserve-bytes": settings.reserve_bytes,
     }
-    command = [sys.executable, "-m", "medsight_core.server"]
     if settings.training_data is not None:
         arguments["--training-data"] = settings.training_data
+    command = [sys.executable, "-m", program]
     for name, value in arguments.items():
         command += [name, str(value)]
     with tempfile.TemporaryDirectory(prefix="medsight-log-") as folder:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from medsight_core.errors import InputError, ModelError
 from medsight_core.protocol import DEFAULT_PORT, MAX_UPLOAD_BYTES, TOKEN_ENVIRONMENT
+from medsight_core.server.memory import total_memory
 
 MIN_TOKEN_CHARACTERS = 16
+DEFAULT_RESERVE = 512 << 20  # bytes: for what the machine does beside, and for estimates that are too small
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Settings:
     device: torch device that the engine runs on.
     max_upload_bytes: largest request body that an upload may have.
     training_data: folder whose folders hold data prepared for the stages of training, None for none.
+    reserve_bytes: memory that must stay free; a question that would take of it is refused until there is more.
     token_generated: whether nobody but this process knows the token yet.
 
     Raises InputError or ModelError, naming the setting, its value and the fix.
@@ -42,6 +45,7 @@ class Settings:
     device: str = "cpu"
     max_upload_bytes: int = MAX_UPLOAD_BYTES
     training_data: Path | None = None
+    reserve_bytes: int = DEFAULT_RESERVE
     token_generated: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +62,12 @@ class Settings:
         self._check_token()
         if self.max_upload_bytes < 1:
             raise InputError(f"The upload limit of {self.max_upload_bytes} bytes lets no image in: give more than 0.")
+        total = total_memory()
+        if not 0 <= self.reserve_bytes < total:
+            raise InputError(
+                f"A reserve of {self.reserve_bytes} bytes of memory leaves nothing of the {total} that this machine "
+                "has: give 0 or more, and less than that."
+            )
 
     def _check_folders(self) -> None:
         if not self.studies.is_dir():

@@ -81,6 +81,18 @@ def test_phases_and_words_are_shown_as_they_come(server, image, tmp_path, monkey
     assert "0:00:0" in shown
 
 
+def test_a_busy_server_is_told_with_the_time_to_wait(server, image, tmp_path, monkeypatch):
+    monkeypatch.setattr(failures.errors, "width", 10_000)
+    body = json.dumps({"detail": "The server is short of memory. Ask again in 12 seconds."}).encode()
+    server.on("POST /medsight/jobs", 503, body, Content_Type="application/json", Retry_After="12")
+    result = CliRunner().invoke(
+        app, ["ask", str(image), "Is there a liver?", "--server", server.address, "-o", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 3
+    assert result.stderr == "The server is short of memory. Ask again in 12 seconds.\n"
+    assert server.seen[-1].path == "/session/s1", "the image is not left there"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT reaches a process group otherwise there")
 def test_ctrl_c_cancels_the_job_on_the_server(server, image, tmp_path):
     process = subprocess.Popen(

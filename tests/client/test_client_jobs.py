@@ -12,7 +12,7 @@ from medsight_core.answer import Answer
 from medsight_core.client import Progress, Text
 from medsight_core.client import asking as asking_module
 from medsight_core.client.events import ServerEvent, failure, meaning, parse_events
-from medsight_core.errors import CancelledError, InputError, NotFoundError, ServerError, VolumeError
+from medsight_core.errors import BusyError, CancelledError, InputError, NotFoundError, ServerError, VolumeError
 
 ANSWER = Answer(text="The liver is not seen.", absent=("liver",))
 JOB = "/medsight/jobs/j1"
@@ -254,3 +254,12 @@ def test_events_of_tomorrow_are_passed_over_and_broken_ones_are_not():
         with pytest.raises(ServerError, match="makes no sense"):
             meaning(event)
     assert "makes no sense" in str(failure(ServerEvent("failed", {"detail": "x"})))
+    assert "makes no sense" in str(
+        failure(ServerEvent("failed", {"detail": "x", "status": 503, "retry_after": "soon"}))
+    )
+
+
+def test_a_server_that_becomes_busy_meanwhile_is_told_with_the_time_to_wait():
+    error = failure(ServerEvent("failed", {"detail": "It is full.", "status": 503, "retry_after": 7.5}))
+    assert isinstance(error, BusyError)
+    assert (str(error), error.retry_after) == ("It is full. Ask again in 8 seconds.", 7.5)

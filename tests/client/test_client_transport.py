@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import threading
@@ -11,6 +12,7 @@ import pytest
 from medsight_core.client import MedSightClient
 from medsight_core.errors import (
     AuthenticationError,
+    BusyError,
     ForbiddenError,
     InputError,
     NotFoundError,
@@ -180,6 +182,40 @@ def test_servers_sentence_arrives_with_its_type(server, status, kind):
     server.on_json("POST /infer/medsight", {"detail": "A sentence: do this."}, status=status)
     with pytest.raises(kind, match=r"^A sentence: do this\.$"):
         server.client().ask("Outline the liver.", session="s1")
+
+
+@pytest.mark.parametrize(
+    ("detail", "wait", "sentence", "seconds"),
+    [
+        ("It is full. Ask again in 12 seconds.", "12", "It is full. Ask again in 12 seconds.", 12.0),
+        ("It is full.", "1", "It is full. Ask again in 1 second.", 1.0),
+        ("It is full.", "0", "It is full.", 0.0),
+    ],
+)
+def test_a_busy_server_is_told_with_the_time_to_wait(server, detail, wait, sentence, seconds):
+    body = json.dumps({"detail": detail}).encode()
+    server.on("POST /infer/medsight", 503, body, Content_Type="application/json", Retry_After=wait)
+    with pytest.raises(BusyError) as caught:
+        server.client().ask("Outline the liver.", session="s1")
+    assert (str(caught.value), caught.value.retry_after) == (sentence, seconds)
+
+
+@pytest.mark.parametrize("wait", ["Wed, 21 Oct 2026 07:28:00 GMT", "9" * 50, ""])
+def test_a_time_to_wait_that_is_no_number_of_seconds_is_no_time(server, wait):
+    body = json.dumps({"detail": "It is full."}).encode()
+    server.on("POST /infer/medsight", 503, body, Content_Type="application/json", Retry_After=wait)
+    with pytest.raises(ServerError, match=r"^It is full\.$"):
+        server.client().ask("Outline the liver.", session="s1")
+
+
+def test_a_program_is_one_client_unless_it_says_otherwise(server):
+    for client in (server.client(), server.client(), server.client(who="desk-3")):
+        client.info()
+    one, again, other = (seen.headers["MedSIGHT-Client"] for seen in server.seen)
+    assert one == again != other == "desk-3"
+    assert len(one) == 16
+    with pytest.raises(InputError, match="This word for who asks is not allowed: use up to 128 letters"):
+        server.client(who="Dr. Grey")
 
 
 def test_failure_without_a_sentence(server):

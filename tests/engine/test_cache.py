@@ -23,6 +23,7 @@ def test_only_what_is_missing_is_made():
     assert [value[0] for value in values] == [1, 2, 1, 2]
     assert made == [1, 3]
     assert cache.get("b", maker(3.0))[0] is values[1]
+    assert (cache.hits, cache.misses) == (3, 4)
 
 
 def test_the_entry_unused_for_longest_goes_first():

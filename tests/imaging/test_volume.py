@@ -13,7 +13,7 @@ from volume_builders import affine_of, linear_volume
 
 from medsight_core.errors import InputError, NotFoundError, TooLargeError, VolumeError
 from medsight_core.imaging import volume as volume_module
-from medsight_core.imaging.volume import Volume, read_volume
+from medsight_core.imaging.volume import Volume, announced_bytes, read_volume
 
 TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 VOXELS = np.random.default_rng(0).integers(-900, 900, (5, 6, 7)).astype(np.int16)
@@ -214,6 +214,35 @@ def test_a_whole_file_reaches_no_other(tmp_path: Path, name: str, header: str):
     (tmp_path / name).write_text(start + "\n" + filler * 20000 + end)
     with pytest.raises(VolumeError, match="cannot be read"):
         read_volume(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz", ".nrrd", ".mha"])
+def test_a_header_tells_how_much_memory_the_voxels_will_take(tmp_path: Path, kind: type, extension: str):
+    path, voxels = tmp_path / f"image{extension}", (np.arange(6 * 5 * 4).reshape(6, 5, 4) % 100).astype(kind)
+    if ".nii" in extension:
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
+    else:
+        sitk.WriteImage(sitk.GetImageFromArray(voxels.T), str(path))
+    told, taken = announced_bytes(path), read_volume(path).voxels.nbytes
+    assert told == {np.uint8: 120, np.int16: 240}.get(kind, 480)
+    assert taken <= told
+
+
+def test_scaled_values_take_more_than_stored_ones(tmp_path: Path):
+    image = nibabel.Nifti1Image(np.ones((6, 5, 4), np.int16), np.eye(4))
+    image.header.set_slope_inter(0.5, 1.0)
+    nibabel.save(image, tmp_path / "image.nii")
+    assert announced_bytes(tmp_path / "image.nii") == read_volume(tmp_path / "image.nii").voxels.nbytes == 480
+
+
+def test_what_cannot_be_read_announces_nothing(tmp_path: Path):
+    (tmp_path / "v.raw").write_bytes(bytes(range(8)))
+    (tmp_path / "v.nrrd").write_text(NRRD_HEADER.format("v.raw"))
+    for name in ("a.nii.gz", "a.nrrd", "a.mha", "a.txt"):
+        (tmp_path / name).write_bytes(b"nothing")
+        assert announced_bytes(tmp_path / name) == 0
+    assert announced_bytes(tmp_path / "v.nrrd") == announced_bytes(tmp_path / "missing.nii") == 0
 
 
 def test_linear_volume_is_what_the_other_tests_take_it_for():

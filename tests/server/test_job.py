@@ -9,13 +9,13 @@ import time
 import anyio
 import pytest
 
-from medsight_core.errors import CancelledError, InputError, MedSightError, ServerUnavailableError
+from medsight_core.errors import BusyError, CancelledError, InputError, MedSightError, ServerUnavailableError
 from medsight_core.protocol import PHASES
 from medsight_core.server import job as job_module
 from medsight_core.server import jobs as jobs_module
 from medsight_core.server.job import Job, Result
 from medsight_core.server.jobs import Jobs
-from medsight_core.server.turns import Turns
+from medsight_core.server.memory import Memory
 
 
 def run(main, *arguments):
@@ -225,8 +225,9 @@ def test_the_table_makes_room_by_forgetting_what_has_ended(monkeypatch):
         with pytest.raises(InputError, match="There is no such job"):
             jobs.get(ended.id)
         assert jobs.get(running.id) is running
-        with pytest.raises(ServerUnavailableError, match="This server has 2 questions waiting and takes no more: ask"):
+        with pytest.raises(BusyError) as full:
             jobs.start(Job(speaking("c")))
+        assert str(full.value) == "This server has 2 questions waiting and takes no more. Ask again in 5 seconds."
         running.stop(CancelledError("Enough."))
         await told(third)
 
@@ -248,20 +249,59 @@ def test_an_old_job_is_forgotten(monkeypatch):
     run(main)
 
 
-def test_the_line_survives_who_fails_in_it():
+def test_one_who_asks_much_leaves_room_for_others(monkeypatch):
+    monkeypatch.setattr(jobs_module, "MAX_WAITING", 2)
+
     async def main():
-        turns, places = Turns(), []
+        jobs = Jobs()
+        asked = [Job(until_stopped(), "anna"), Job(until_stopped(), "anna"), Job(until_stopped(), "ben")]
+        for job in asked:
+            jobs.start(job)
+        with pytest.raises(BusyError) as refused:
+            jobs.start(Job(speaking("c"), "anna"))
+        for job in asked:
+            job.stop(CancelledError("Enough."))
+            await told(job)
+        return str(refused.value)
 
-        async def stand(error):
-            async with turns.turn(places.append):
-                await anyio.sleep(0.01)
-                if error:
-                    raise error
+    assert run(main) == "You have 2 questions waiting here, and more are not taken. Ask again in 5 seconds."
 
-        results = await asyncio.gather(*(stand(e) for e in (ValueError("x"), None, None)), return_exceptions=True)
-        return places, results
 
-    places, results = run(main)
-    assert places == [0, 1, 2, 0, 1, 0]
-    assert isinstance(results[0], ValueError)
-    assert results[1:] == [None, None]
+def test_who_needs_room_loses_own_answers_before_those_of_others(monkeypatch):
+    monkeypatch.setattr(jobs_module, "MAX_JOBS", 2)
+
+    async def main():
+        jobs = Jobs()
+        other, own, new = Job(speaking("a"), "ben"), Job(speaking("b"), "anna"), Job(speaking("c"), "anna")
+        for job in (other, own):
+            jobs.start(job)
+            await told(job)
+        jobs.start(new)
+        assert jobs.get(other.id) is other
+        with pytest.raises(InputError, match="There is no such job"):
+            jobs.get(own.id)
+        await told(new)
+
+    run(main)
+
+
+def test_a_question_whose_turn_comes_when_memory_is_gone_is_told_to_wait():
+    free = [10_000]
+    memory = Memory(1000, kept=lambda: 0, forget=lambda: None, total=lambda: 10_000, free=lambda: free[0])
+
+    async def main():
+        jobs, begun = Jobs(memory), threading.Event()
+        working, waiting = Job(until_stopped(begun), voxel_bytes=100), Job(speaking("x"), voxel_bytes=100)
+        for job in (working, waiting):
+            jobs.start(job)
+        await asyncio.to_thread(begun.wait)
+        free[0] = 1499
+        working.stop(CancelledError("Enough."))
+        ending = (await told(waiting))[-1]
+        with pytest.raises(BusyError):
+            jobs.start(Job(speaking("y"), voxel_bytes=100))
+        return ending
+
+    ending = run(main)
+    assert (ending.kind, ending.data["status"], ending.data["retry_after"]) == ("failed", 503, 5.0)
+    assert ending.data["detail"].startswith("The server is short of memory: this image takes some 0.0 GB and 0.0 GB")

@@ -268,6 +268,30 @@ def test_two_people_take_turns_and_one_who_leaves_disturbs_nobody(slow_call):
     assert list(events)[-1].kind == "cancelled"
 
 
+def test_one_with_many_questions_holds_nobody_up(slow_call):
+    def asked_by(who: str) -> str:
+        response = slow_call(
+            "POST",
+            "/medsight/jobs?image=chest",
+            headers={"MedSIGHT-Client": who},
+            data={"params": json.dumps({"prompt": PROMPT})},
+        )
+        return response.json()["id"]
+
+    many = [asked_by("anna") for _ in range(3)]
+    one = asked_by("ben")
+    assert next(following(slow_call, one)).data["ahead"] == 1
+    assert [event.data["ahead"] for _, event in zip(range(2), following(slow_call, many[2]))] == [2, 3]
+    for job in (one, *reversed(many)):
+        slow_call("DELETE", f"/medsight/jobs/{job}")
+        assert list(following(slow_call, job))[-1].kind == "cancelled"
+    refused(
+        slow_call("POST", "/medsight/jobs?image=chest", headers={"MedSIGHT-Client": "a b"}, data={"params": "{}"}),
+        400,
+        "This MedSIGHT-Client is not allowed: use up to 128 letters, digits, '.', '-' or '_'",
+    )
+
+
 def test_a_plain_question_waits_in_the_same_line(slow_call):
     job = start(slow_call)
     wait_for(slow_call, job, "generate").close()

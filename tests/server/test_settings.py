@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 
+import psutil
 import pytest
 
 from medsight_core.errors import InputError, ModelError
@@ -64,6 +65,17 @@ def test_a_read_only_studies_folder_is_refused(folders):
 )
 def test_the_address_is_one_that_a_client_here_can_use(folders, host, address):
     assert Settings(**folders, host=host, port=1).address == address
+
+
+@pytest.mark.parametrize("reserve", [-1, 1 << 60])
+def test_a_reserve_that_leaves_nothing_is_refused(folders, reserve):
+    total = psutil.virtual_memory().total
+    with pytest.raises(InputError) as caught:
+        Settings(**folders, reserve_bytes=reserve)
+    assert str(caught.value) == (
+        f"A reserve of {reserve} bytes of memory leaves nothing of the {total} that this machine has: give 0 or more, "
+        "and less than that."
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Any, Iterator, Mapping
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from medsight_core.answer import Answer
+from medsight_core.engine.cache import PlaneCache
 from medsight_core.engine.description import describe
 from medsight_core.engine.engine import Engine
 from medsight_core.engine.impression import Impression
@@ -65,6 +66,12 @@ class MedSightInfer(InferTask):
     def describe(self) -> dict[str, Any]:
         """What may be asked (`Engine.describe`), and whether the weights are ``loaded``. Never waits for a load."""
         return {**describe(self._served.config()), "loaded": self._served.loaded}
+
+    def caches(self) -> dict[str, PlaneCache | VolumeShelf]:
+        """What is kept to be quicker the next time, by what it is."""
+        engine = self._served.held
+        own = {} if engine is None else {"features": engine.cache, "memories": engine.memories}
+        return {"volumes": self._shelf, **own}
 
     def codes(self) -> dict[str, str]:
         """The model's region code by structure name."""
