@@ -32,6 +32,7 @@ PATH_MODELS = "/medsight/models"
 
 # What a server says that it can beside answering, in the ``capabilities`` of `PATH_INFO`; an older one says nothing.
 CAPABILITY_JOBS = "jobs"
+CAPABILITY_TRAINING = "training"  # learns from the labels that it keeps, and has versions of its model
 CAPABILITY_UNCHANGED = "unchanged"  # a label that is handed in may leave out what its base version has just so
 
 # The server-sent events of a job. The last three end it; ``failed`` is like a refused request, with its status.

@@ -69,7 +69,8 @@ class MedSIGHTWidget(ScriptedLoadableModuleWidget):
         self.layout.addWidget(widget)
         self.logic = MedSIGHTLogic()
         worklist = slicer.util.loadUI(self.resourcePath("UI/Worklist.ui"))
-        self.panel = Panel(widget, worklist, self.logic)
+        training = slicer.util.loadUI(self.resourcePath("UI/Training.ui"))
+        self.panel = Panel(widget, worklist, training, self.logic)
 
     def enter(self):
         """The user opens the module."""

@@ -22,6 +22,7 @@ from medsight_core.protocol import SCOPE_VOLUME
 from MedSIGHTLib.asking import Asker, Prepared, Received
 from MedSIGHTLib.background import Background, later
 from MedSIGHTLib.connection_section import ConnectionSection
+from MedSIGHTLib.panel_words import notice_html, suggestions_html
 from MedSIGHTLib.parameters import AnnotatorSettings, Parameters, ServerSettings
 from MedSIGHTLib.pointing import Pointer
 from MedSIGHTLib.prompt_box import KEYS, PromptBox
@@ -31,6 +32,7 @@ from MedSIGHTLib.segments import segmentation_of
 from MedSIGHTLib.style import Colors, sentence
 from MedSIGHTLib.suggestions import suggestions_for
 from MedSIGHTLib.thread_view import ThreadView
+from MedSIGHTLib.training_section import TrainingSection
 from MedSIGHTLib.waiting import Waiting
 from MedSIGHTLib.worklist_section import Surroundings, WorklistSection
 
@@ -44,8 +46,8 @@ _VOLUME_REMOVED = "The volume was removed while the server answered, so nothing 
 class Panel(VTKObservationMixin):
     """The module's widgets, wired to one `Asker`."""
 
-    def __init__(self, widget: Any, worklist: Any, asker: Asker):
-        """``widget``: the loaded ``MedSIGHT.ui``; ``worklist``: ``Worklist.ui``, whose place is above the volume."""
+    def __init__(self, widget: Any, worklist: Any, training: Any, asker: Asker):
+        """``widget``: the loaded ``MedSIGHT.ui``; ``worklist``, ``training``: theirs, placed above the volume."""
         VTKObservationMixin.__init__(self)
         self.ui = slicer.util.childWidgetVariables(widget)
         self.asker = asker
@@ -68,14 +70,23 @@ class Panel(VTKObservationMixin):
         self.pointer = Pointer(self._select_segment, self._say, later)
         self.thread = ThreadView(self.ui.answerBrowser, self.pointer, self._colors)
         self.report = ReportSection(self.ui, self.pointer, self._colors, self._say)
-        widget.layout().insertWidget(_WORKLIST_PLACE, worklist)
+        for place, section in enumerate((worklist, training), _WORKLIST_PLACE):
+            widget.layout().insertWidget(place, section)
+        annotator = AnnotatorSettings(slicer.app.userSettings())
+        self.training = TrainingSection(
+            slicer.util.childWidgetVariables(training), self.connection, annotator, self._colors
+        )
         self.worklist = WorklistSection(
             slicer.util.childWidgetVariables(worklist),
             self.connection,
-            AnnotatorSettings(slicer.app.userSettings()),
+            annotator,
             self._colors,
             Surroundings(
-                lambda: self.volume, self.ui.volumeSelector.setCurrentNode, self.ask_when_free, self._answers_about
+                lambda: self.volume,
+                self.ui.volumeSelector.setCurrentNode,
+                self.ask_when_free,
+                self._answers_about,
+                self.training.label_came_in,
             ),
         )
         self._clock = self._timer(_CLOCK_MILLISECONDS, self._show_waiting)
@@ -115,6 +126,7 @@ class Panel(VTKObservationMixin):
         self.background.forget()
         self.connection.close()
         self.worklist.close()
+        self.training.close()
         self.pointer.close()
         self.removeObservers()
         # Its own short work: the application is closing and must not wait for a server that does not answer.
@@ -279,6 +291,7 @@ class Panel(VTKObservationMixin):
         self._refresh()
         if self.info is not None:
             self.worklist.look()
+        self.training.connected()
 
     def _answers_about(self, volume: Any) -> bool:
         return self._question is not None and self._question.volume_node is volume
@@ -336,7 +349,9 @@ class Panel(VTKObservationMixin):
         self._show_suggestions()
         self._show_status()
         turns = conversation.turns
-        self._show_notice(turns[-1].answer if turns else None)
+        answer = turns[-1].answer if turns else None
+        model = answer.model if answer else self.info.model if self.info else None
+        ui.noticeLabel.text = notice_html(answer.notice if answer else NOTICE, model, self._colors)
 
     def _why_not(self) -> str:
         """Why a question cannot be asked now; empty when it can."""
@@ -365,26 +380,8 @@ class Panel(VTKObservationMixin):
         self.thread.show(self.asker.conversation(volume), volume, waiting)
 
     def _show_suggestions(self) -> None:
-        prompts = suggestions_for(self.volume, self.info)
-        style = f"color:{self._colors.link}; text-decoration:none"
-        links = " &nbsp;·&nbsp; ".join(
-            f"<a href='{html.escape(prompt)}' style='{style}'>{html.escape(prompt)}</a>" for prompt in prompts
-        )
-        self.ui.suggestionsLabel.text = (
-            f"<span style='color:{self._colors.muted}'>Try</span> &nbsp;{links}" if links else ""
-        )
-        self.ui.suggestionsLabel.visible = bool(links)
-
-    def _show_notice(self, answer: Any) -> None:
-        model = answer.model if answer else self.info.model if self.info else None
-        notice = answer.notice if answer else NOTICE
-        if model is None:
-            about = "The model's licence is shown once a server is connected."
-        else:
-            about = f"Model {model.id} {model.version} · licence: {model.licence or 'not stated by the server'}"
-        self.ui.noticeLabel.text = (
-            f"<b>{html.escape(notice)}</b><br><span style='color:{self._colors.muted}'>{html.escape(about)}</span>"
-        )
+        text = suggestions_html(suggestions_for(self.volume, self.info), self._colors)
+        self.ui.suggestionsLabel.text, self.ui.suggestionsLabel.visible = text, bool(text)
 
     def _say(self, text: str, state: str = "idle") -> None:
         self._message = (text, state)

@@ -39,13 +39,14 @@ class Surroundings:
     """What the section needs of the panel around it.
 
     volume: the chosen one. choose: another. ask: a question about the whole chosen volume, as soon as no other is on
-    its way. answering: whether one about that volume is.
+    its way. answering: whether one about that volume is. labelled: hears that a label was handed in or reviewed.
     """
 
     volume: Callable[[], Any]
     choose: Callable[[Any], None]
     ask: Callable[[str], None]
     answering: Callable[[Any], bool]
+    labelled: Callable[[], None]
 
 
 class WorklistSection:
@@ -187,12 +188,14 @@ class WorklistSection:
         self._worklist = worklist
         finish_submission(prepared, submitted, self.settings.name)
         self.ui.nothingBox.checked = False
+        self._panel.labelled()
         self.say(kept_words(submitted.version, submitted.notices), "busy" if submitted.notices else "good")
         if self.settings.go_on and not submitted.notices:  # those are to be read first
             self.next()
 
     def _reviewed(self, words: str, worklist: Worklist) -> None:
         self._worklist = worklist
+        self._panel.labelled()
         self.say(words, "good")
         if self.settings.go_on:
             self.next()
