@@ -87,7 +87,7 @@ class MedSIGHTLogic(ScriptedLoadableModuleLogic, Asker):
     def __init__(self):
         """Not connected."""
         ScriptedLoadableModuleLogic.__init__(self)
-        Asker.__init__(self)
+        Asker.__init__(self, soft=True)
 
 
 class MedSIGHTTest(ScriptedLoadableModuleTest):

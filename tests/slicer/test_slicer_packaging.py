@@ -14,7 +14,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 MODULE = REPOSITORY / "slicer_extension" / "MedSIGHT"
 SOURCES = sorted([MODULE / "MedSIGHT.py", *(MODULE / "MedSIGHTLib").glob("*.py")])
-CLIENT = ("__init__.py", "answer.py", "errors.py", "protocol.py")
+CLIENT = ("__init__.py", "answer.py", "errors.py", "protocol.py", "soft_masks.py")
 
 # Conversation, its page and its way over the wire: for the web viewer as well.
 PLAIN = (

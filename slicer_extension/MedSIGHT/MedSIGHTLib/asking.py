@@ -20,6 +20,7 @@ from MedSIGHTLib.connection import Connection
 from MedSIGHTLib.conversation import Conversation, Turn
 from MedSIGHTLib.conversation_store import forget_lost_conversations, load_conversation, save_conversation
 from MedSIGHTLib.segments import Arrived, Outlined, apply_segmentation
+from MedSIGHTLib.thresholding import SoftMasks
 from MedSIGHTLib.undo import Undo
 from MedSIGHTLib.volume_file import Snapshot
 from MedSIGHTLib.waiting import RECEIVE
@@ -54,9 +55,11 @@ class Received:
 class Asker:
     """A server, and the answers' way into the scene."""
 
-    def __init__(self) -> None:
-        """Not connected to anything."""
+    def __init__(self, soft: bool = False) -> None:
+        """Not connected to anything. soft: ask for soft masks, so that the edge of what is outlined can be moved."""
         self.undo = Undo()
+        self.soft_masks = SoftMasks()
+        self._soft = soft
         self._connection: Connection | None = None
 
     def connect(self, address: str, token: str) -> None:
@@ -90,6 +93,7 @@ class Asker:
                 **where,
                 "history": self.conversation(volume_node).history(),
                 "modality": mrml.modality_of(volume_node),
+                "soft": self._soft,
             },
             mrml.snapshot(volume_node),
             volume_node,
@@ -128,6 +132,7 @@ class Asker:
         )
         if outlined is not None:
             self.undo.saved(outlined.node)
+            self.soft_masks.add(received.reply, outlined)
         conversation = self.conversation(volume_node)
         ids, kept = (outlined.segment_ids, outlined.kept) if outlined else ({}, ())
         conversation.add(Turn(question.prompt, received.reply.answer, ids, question.looked_at, kept))

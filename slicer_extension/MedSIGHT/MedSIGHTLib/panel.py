@@ -28,6 +28,7 @@ from MedSIGHTLib.pointing import Pointer
 from MedSIGHTLib.prompt_box import KEYS, PromptBox
 from MedSIGHTLib.report_section import ReportSection
 from MedSIGHTLib.scope_section import ScopeSection
+from MedSIGHTLib.segment_section import SegmentSection
 from MedSIGHTLib.segments import segmentation_of
 from MedSIGHTLib.style import Colors, sentence
 from MedSIGHTLib.suggestions import suggestions_for
@@ -67,7 +68,8 @@ class Panel(VTKObservationMixin):
         self.prompt = PromptBox(self.ui.promptEdit, self.ask, lambda: self.cancel(), self._earlier_prompts)
         keys = " &nbsp; ".join(f"<b>{key}</b> {words}" for key, words in KEYS)
         self.ui.keysLabel.text = f"<span style='color:{self._colors.muted}'>{keys}</span>"
-        self.pointer = Pointer(self._select_segment, self._say, later)
+        self.segments = SegmentSection(self.ui, asker, self._colors, self._say, self._refresh)
+        self.pointer = Pointer(self.segments.select, self._say, later)
         self.thread = ThreadView(self.ui.answerBrowser, self.pointer, self._colors)
         self.report = ReportSection(self.ui, self.pointer, self._colors, self._say)
         for place, section in enumerate((worklist, training), _WORKLIST_PLACE):
@@ -127,6 +129,7 @@ class Panel(VTKObservationMixin):
         self.connection.close()
         self.worklist.close()
         self.training.close()
+        self.segments.close()
         self.pointer.close()
         self.removeObservers()
         # Its own short work: the application is closing and must not wait for a server that does not answer.
@@ -307,15 +310,13 @@ class Panel(VTKObservationMixin):
         if node is None:
             return
         self.pointer.close()
+        self.segments.close()
         try:
             step(node)
             self._say("")
         except MedSightError as error:
             self._say(str(error), "problem")
         self._refresh()
-
-    def _select_segment(self, segment_id: str) -> None:
-        self.ui.segmentsTable.setSelectedSegmentIDs([segment_id])
 
     def _take_suggestion(self, prompt: str) -> None:
         self.ui.promptEdit.plainText = prompt
@@ -341,9 +342,7 @@ class Panel(VTKObservationMixin):
         self.report.show(volume)
         self.worklist.show()
         node = segmentation_of(volume) if volume is not None else None
-        ui.segmentsTable.setSegmentationNode(node)
-        for name in ("segmentsTable", "segmentsLabel", "replaceEditedBox", "undoButton", "redoButton"):
-            getattr(ui, name).visible = node is not None
+        self.segments.show(node, volume)
         ui.undoButton.enabled = not busy and self.asker.undo.can_undo(node)
         ui.redoButton.enabled = not busy and self.asker.undo.can_redo(node)
         self._show_suggestions()

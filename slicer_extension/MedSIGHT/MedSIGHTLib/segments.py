@@ -226,6 +226,12 @@ def layer_image(
     return image
 
 
+def outline_print(segment: slicer.vtkSegment) -> str:
+    """`fingerprint` of a segment's voxels as they are now; "empty" without any."""
+    image = segment.GetRepresentation(_LABELMAP)
+    return "empty" if image is None else _outline_of(segment, image)
+
+
 def _outline_of(segment: slicer.vtkSegment, image: slicer.vtkOrientedImageData) -> str:
     scalars = image.GetPointData().GetScalars()
     if scalars is None:
