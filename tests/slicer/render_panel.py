@@ -56,7 +56,7 @@ def main(folder: Path, studies: Path, model: Path) -> None:
         ask(panel, "Outline the right lung and the left lung.")
         choose(panel.ui.scopeSelector, "Several axial slices")
         panel.ui.firstSliceBox.value, panel.ui.lastSliceBox.value = 12, 20
-        ask(panel, "Is there a liver on these slices?")
+        ask(panel, "Is there a spleen on these slices?")
         segmentation = panel.segments.ui.segmentsTable.segmentationNode().GetSegmentation()
         panel.segments.select(segmentation.GetNthSegmentID(0))
         take(widget, folder / "slicer-panel.png", 980)

@@ -34,14 +34,17 @@ from MedSIGHTLib.style import Colors, sentence
 from MedSIGHTLib.suggestions import suggestions_for
 from MedSIGHTLib.thread_view import ThreadView
 from MedSIGHTLib.training_section import TrainingSection
+from MedSIGHTLib.translating import _
 from MedSIGHTLib.waiting import Waiting
 from MedSIGHTLib.worklist_section import Surroundings, WorklistSection
 
 _WORKLIST_PLACE = 2  # in the panel's layout: below the server
 _CLOCK_MILLISECONDS = 100
 _CANCEL_MILLISECONDS = 900  # what has not ended by then is left to itself, so that all is over within a second
-_SCENE_CLOSED = "The scene was closed while the server answered, so nothing was added: load the volume again and ask."
-_VOLUME_REMOVED = "The volume was removed while the server answered, so nothing was added: load it again and ask."
+_SCENE_CLOSED = _(
+    "The scene was closed while the server answered, so nothing was added: load the volume again and ask."
+)
+_VOLUME_REMOVED = _("The volume was removed while the server answered, so nothing was added: load it again and ask.")
 
 
 class Panel(VTKObservationMixin):
@@ -187,7 +190,7 @@ class Panel(VTKObservationMixin):
 
     def _answered(self, question: Prepared, received: Received) -> None:
         if question.cancel.is_set():
-            self._failed(question, CancelledError("The question was cancelled, and its answer was not used."))
+            self._failed(question, CancelledError(_("The question was cancelled, and its answer was not used.")))
             return
         replace_edited, waiting = self.ui.replaceEditedBox.checked, self._waiting
         self._end_waiting()
@@ -219,7 +222,7 @@ class Panel(VTKObservationMixin):
         self.asker.abandon()
         self._failed(
             self._question,
-            CancelledError("The question was cancelled here; what was on its way to the server ends by itself."),
+            CancelledError(_("The question was cancelled here; what was on its way to the server ends by itself.")),
         )
 
     def _end_waiting(self) -> None:
@@ -333,7 +336,7 @@ class Panel(VTKObservationMixin):
         self.scope.offer(self.info, volume, self.scope.chosen)
         why_not = self._why_not()
         ui.askButton.enabled = not why_not
-        ui.askButton.toolTip = why_not or "Send the question (Ctrl+Enter)"
+        ui.askButton.toolTip = why_not or _("Send the question (Ctrl+Enter)")
         ui.cancelButton.visible = ui.progressBar.visible = busy
         ui.cancelButton.enabled = busy and not (self._question and self._question.cancel.is_set())
         conversation = self.asker.conversation(volume)
@@ -355,11 +358,11 @@ class Panel(VTKObservationMixin):
     def _why_not(self) -> str:
         """Why a question cannot be asked now; empty when it can."""
         if self.background.busy:
-            return "Waiting for the server"
+            return _("Waiting for the server")
         if self.volume is None:
-            return "Load a volume first"
+            return _("Load a volume first")
         if not self.prompt.text.strip():
-            return "Write a question first"
+            return _("Write a question first")
         return ""
 
     def _show_waiting(self) -> None:
@@ -370,7 +373,7 @@ class Panel(VTKObservationMixin):
         bar.maximum = 0 if done is None else 100
         bar.value = 0 if done is None else round(100 * done)
         cancelled = self._question is not None and self._question.cancel.is_set()
-        self._say("Cancelling …" if cancelled else self._waiting.sentence(time.monotonic()))
+        self._say(_("Cancelling …") if cancelled else self._waiting.sentence(time.monotonic()))
         self._show_thread()
 
     def _show_thread(self) -> None:
@@ -389,7 +392,7 @@ class Panel(VTKObservationMixin):
     def _show_status(self) -> None:
         text, state = self._message
         if not text and self.volume is None:
-            text = "Load a volume to ask about."
+            text = _("Load a volume to ask about.")
         color = self._colors.state(state)
         self.ui.statusLabel.text = f"<span style='color:{color}'>{html.escape(text)}</span>" if text else ""
         self.ui.statusLabel.visible = bool(text)
