@@ -54,7 +54,7 @@ class Waiting:
         words = _WORDS.get(self._phase, _("Waiting for the server"))
         if self._ahead:
             words += (
-                _(", one question before this one")
+                _(", 1 question before this one")
                 if self._ahead == 1
                 else _(", {count} questions before this one").format(count=self._ahead)
             )
