@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # the client needs no arrays, and Slicer's start should not wait for them
     import numpy as np
 
+    from medsight_core.soft_masks import SoftMask
+
 NOTICE = "Research use only. Not for clinical use."
 
 
@@ -39,6 +41,7 @@ class Region:
     terminology: SNOMED CT coding as `medsight_core.terminology.coding` returns it; empty when the name has no code.
     mask: bool array (I, J, K) on the asked volume's own voxel grid; None once the answer has travelled as JSON.
     presence: 0..1, calibrated probability that it is there at all; at least the threshold that was asked with.
+    soft: how probable each voxel is, when that was asked for; None once the answer has travelled as JSON.
     """
 
     label: int
@@ -52,6 +55,7 @@ class Region:
     terminology: dict[str, Any] = field(default_factory=dict)
     mask: np.ndarray | None = field(default=None, compare=False, repr=False)
     presence: float = 0.0
+    soft: SoftMask | None = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, without the mask."""
@@ -149,7 +153,7 @@ class Answer:
 
     def without_masks(self) -> Answer:
         """The same answer with every mask dropped (what a conversation keeps)."""
-        return replace(self, regions=tuple(replace(region, mask=None) for region in self.regions))
+        return replace(self, regions=tuple(replace(region, mask=None, soft=None) for region in self.regions))
 
 
 def _color(value: Any) -> tuple[float, float, float]:

@@ -35,6 +35,8 @@ PATH_HEALTH = "/medsight/health"
 
 # What a server says that it can beside answering, in the ``capabilities`` of `PATH_INFO`; an older one says nothing.
 CAPABILITY_JOBS = "jobs"
+CAPABILITY_SOFT = "soft"  # sends `soft_masks` along when it is asked to
+CAPABILITY_TRAINING = "training"  # learns from the labels that it keeps, and has versions of its model
 CAPABILITY_UNCHANGED = "unchanged"  # a label that is handed in may leave out what its base version has just so
 
 # The server-sent events of a job. The last three end it; ``failed`` is like a refused request, with its status.
@@ -144,6 +146,7 @@ class Question:
     modality: str | None = None
     window: str | None = None
     threshold: float | None = None  # least probability, 0..1, at which a thing counts as seen
+    soft: bool = False  # whether `soft_masks` are wanted beside the outlines
 
     def to_params(self) -> dict[str, Any]:
         """The ``params`` form field of ``POST /infer/medsight``."""
@@ -158,6 +161,8 @@ class Question:
             params["window"] = self.window
         if self.threshold is not None:
             params["threshold"] = self.threshold
+        if self.soft:
+            params["soft"] = True
         return params
 
 
@@ -209,6 +214,13 @@ def check_threshold(value: Any) -> float | None:
     if not 0 <= threshold <= 1:
         raise InputError(f"The threshold {value!r} is no probability: use a number from 0 to 1, or leave it out.")
     return threshold
+
+
+def check_soft(value: Any) -> bool:
+    """Whether soft masks are wanted; InputError for what is neither true nor false."""
+    if not isinstance(value, (bool, type(None))):
+        raise InputError(f"soft is {value!r}: use true for each voxel's probability beside the outlines, or false.")
+    return bool(value)
 
 
 def parse_plane(value: Any) -> PlaneRequest:
@@ -297,6 +309,7 @@ def parse_question(params: Mapping[str, Any]) -> Question:
         modality=_optional_word(params, "modality"),
         window=_optional_word(params, "window"),
         threshold=check_threshold(params.get("threshold")),
+        soft=check_soft(params.get("soft")),
     )
 
 

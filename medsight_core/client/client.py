@@ -19,6 +19,7 @@ from medsight_core.client.transport import CONNECT_TIMEOUT, READ_TIMEOUT, SHORT_
 from medsight_core.errors import InputError, NotFoundError, ServerError, TooLargeError
 from medsight_core.protocol import (
     CAPABILITY_JOBS,
+    CAPABILITY_SOFT,
     DEFAULT_PORT,
     EXTENSION_SEGMENTATION,
     PATH_DATASTORE,
@@ -145,6 +146,7 @@ class MedSightClient:
         modality: str | None = None,
         window: str | None = None,
         threshold: float | None = None,
+        soft: bool = False,
         result_extension: str = EXTENSION_SEGMENTATION,
         on_event: OnEvent | None = None,
         cancel: threading.Event | None = None,
@@ -156,6 +158,7 @@ class MedSightClient:
         history: earlier (question, answer) pairs of the same conversation, oldest first.
         modality, window: override what the server would choose, such as "CT" and "lung".
         threshold: least probability, 0..1, at which a thing counts as seen; the model's own by default.
+        soft: ask for soft masks too (`Reply.soft`); an older server sends none.
         result_extension: format of the label file, ".seg.nrrd", ".nrrd" or ".nii.gz".
         on_event: called in this thread with each `Progress` and `Text` meanwhile; an older server tells none.
         cancel: setting it ends the wait within a second, with CancelledError, and the server's work where it can.
@@ -174,6 +177,7 @@ class MedSightClient:
                 "modality": modality,
                 "window": window,
                 "threshold": threshold,
+                "soft": soft,
             }
         )
         params = question.to_params()
@@ -188,6 +192,8 @@ class MedSightClient:
                 "This server is older and knows no ranges of planes: ask about one plane or the whole volume, or "
                 "update the server."
             )
+        if CAPABILITY_SOFT not in info.capabilities:
+            params.pop("soft", None)
         transport = self._transport if cancel is None else self._transport.another()
         exchange = Exchange(transport, query, {"params": json.dumps(params)}, CAPABILITY_JOBS in info.capabilities)
         return ask(exchange, self._read_timeout, on_event, cancel)

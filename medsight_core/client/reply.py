@@ -13,6 +13,7 @@ from medsight_core.answer import Answer, ModelInfo
 from medsight_core.client.multipart import parse_multipart
 from medsight_core.errors import ServerError
 from medsight_core.protocol import MAX_UPLOAD_BYTES, PROTOCOL_VERSION
+from medsight_core.soft_masks import SoftMask, read_soft
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,13 @@ class Reply:
     segmentation: bytes of the label file, ``.seg.nrrd`` unless another format was asked for; None when nothing was
         found.
     filename: a name for that file with the right extension; empty without one.
+    soft: soft masks by `Region.label`, where they were asked for and the server makes them.
     """
 
     answer: Answer
     segmentation: bytes | None = None
     filename: str = ""
+    soft: Mapping[int, SoftMask] = field(default_factory=dict)
 
 
 def parse_json(body: bytes) -> Any:
@@ -106,12 +109,13 @@ def parse_reply(content_type: str, body: bytes) -> Reply:
 
     Raises ServerError when it makes no sense, names regions without outlining them, or stops half way.
     """
-    segmentation, filename = None, ""
+    segmentation, filename, soft = None, "", {}
     if content_type.lower().startswith("multipart/"):
         try:
             parts = parse_multipart(content_type, body)
             body = parts["params"].content
             segmentation, filename = parts["image"].content, parts["image"].filename
+            soft = read_soft(parts["soft"].content) if "soft" in parts else {}
         except (KeyError, ValueError):
             raise ServerError(
                 "The server's reply is incomplete or damaged: ask again, and look at the server's log if it stays so."
@@ -127,7 +131,7 @@ def parse_reply(content_type: str, body: bytes) -> Reply:
             f"The server named {len(answer.regions)} regions but sent no outlines: "
             "ask again, and look at its log if it stays so."
         )
-    return Reply(answer, segmentation, filename)
+    return Reply(answer, segmentation, filename, soft)
 
 
 def _words(values: Any) -> tuple[str, ...]:

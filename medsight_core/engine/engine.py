@@ -101,6 +101,7 @@ class Engine:
         progress: Progress | None = None,
         say: Say | None = None,
         threshold: float | None = None,
+        soft: bool = False,
     ) -> Answer:
         """Answer a question about one plane of a volume, about several beside each other, or about all of it.
 
@@ -114,6 +115,7 @@ class Engine:
         What either raises (`CancelledError`) ends the question at once and comes out here; planes that were looked at
         by then stay known.
         threshold: least probability, 0..1, at which a thing counts as seen; the model's own by default.
+        soft: whether regions get soft masks beside their masks.
         Returns masks as bool arrays (I, J, K) on the volume's own voxel grid.
         Raises InputError or TooLargeError for a prompt, plane or window that cannot be used.
         """
@@ -152,7 +154,7 @@ class Engine:
             spoken = [candidate for reply in replies for candidate in reply.candidates]
             candidates = best_candidates(self.model, seen, spoken, detections, lambda: tell("decode", 0.0))
             findings = locate(
-                self.model, seen, candidates, view, lambda done: tell("decode", done), threshold, detections
+                self.model, seen, candidates, view, lambda done: tell("decode", done), threshold, detections, soft
             )
         return self._answer(asked, names, replies, findings, view, scope, timings)
 
@@ -316,6 +318,7 @@ class Engine:
                     color=color(name),
                     terminology=coding(name),
                     mask=finding.mask,
+                    soft=finding.soft,
                 )
             )
         words = [wording.text or NO_WORDS]

@@ -17,6 +17,7 @@ from medsight_core.engine.detection import Detections
 from medsight_core.engine.features import ViewFeatures
 from medsight_core.model.medsight import MedSightModel
 from medsight_core.model.perceiver import PerceiverOutput
+from medsight_core.soft_masks import SoftMask
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,17 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Finding:
-    """A thing that was found. confidence, presence: 0..1, as of `Region`. mask: bool (I, J, K), never empty."""
+    """A thing that was found.
+
+    confidence, presence: 0..1, as of `Region`. mask: bool (I, J, K), never empty. soft: where that was asked for.
+    """
 
     name: str
     code: str
     confidence: float
     presence: float
     mask: np.ndarray
+    soft: SoftMask | None = None
 
 
 def presence(output: PerceiverOutput, by_class: bool) -> Tensor:

@@ -32,6 +32,7 @@ from medsight_core.imaging.window import Window, window_for
 from medsight_core.model.config import MedSightConfig
 from medsight_core.model.processor import MedSightProcessor
 from medsight_core.protocol import PlaneRange, PlaneRequest
+from medsight_core.soft_masks import LEAST, eight_bits
 
 VOLUME_ORIENTATION = "axial"
 
@@ -106,16 +107,31 @@ class VolumeView:
 
         side: the picture size that the maps belong to (vision_config.image_size).
         """
-        box = VisibleBox.of(**self.box, side=side)
         if self.stack is None:
-            return voxels_on_plane(self.volume, self.planes[0], box.paint(probability, fill=0.0)[0] > threshold)
+            painted = VisibleBox.of(**self.box, side=side).paint(probability, fill=0.0)
+            return voxels_on_plane(self.volume, self.planes[0], painted[0] > threshold)
+        stack, painted = self._touched(self.stack, probability, side, threshold)
+        return stack.outline(painted, self.volume, threshold)
+
+    def soften(self, probability: np.ndarray, side: int) -> np.ndarray:
+        """`eight_bits` of probability maps (P, m, m), uint8 (I, J, K), 0 below `soft_masks.LEAST`."""
+        if self.stack is None:
+            painted = VisibleBox.of(**self.box, side=side).paint(probability, fill=0.0)[0]
+            return voxels_on_plane(self.volume, self.planes[0], np.where(painted > LEAST, eight_bits(painted), 0))
+        stack, painted = self._touched(self.stack, probability, side, LEAST)
+        return stack.soften(painted, self.volume, LEAST)
+
+    def _touched(
+        self, stack: PlaneStack, probability: np.ndarray, side: int, threshold: float
+    ) -> tuple[PlaneStack, np.ndarray]:
+        """The planes on which something exceeds ``threshold``, and the maps painted on them.
+
+        One plane more at each end, towards which an outline fades.
+        """
         touched = np.flatnonzero((probability > threshold).any(axis=(1, 2)))
-        if not len(touched):
-            return np.zeros(self.volume.shape, bool)
-        # One plane more at each end, towards which the outline fades.
-        planes = slice(max(0, touched[0] - 1), min(len(self.stack), touched[-1] + 2))
-        painted = box.paint(probability[planes], fill=0.0)
-        return self.stack.part(planes).outline(painted, self.volume, threshold)
+        ends = (touched[0] - 1, touched[-1] + 2) if len(touched) else (0, 1)
+        planes = slice(max(0, ends[0]), min(len(stack), ends[1]))
+        return stack.part(planes), VisibleBox.of(**self.box, side=side).paint(probability[planes], fill=0.0)
 
 
 def framed_body(volume: Volume, frame: str) -> tuple[np.ndarray, np.ndarray] | None:

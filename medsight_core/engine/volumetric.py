@@ -17,6 +17,7 @@ from medsight_core.engine.features import ViewFeatures
 from medsight_core.engine.regions import Candidate, Finding, detected, presence_of
 from medsight_core.engine.views import VolumeView, plane_batches
 from medsight_core.model.medsight import MedSightModel
+from medsight_core.soft_masks import pack
 
 # Where along a volume the language model looks at least, the most telling place first.
 KEY_FRACTIONS = (0.5, 0.35, 0.65, 0.2, 0.8)
@@ -45,12 +46,14 @@ def locate(
     tell: Callable[[float], None],
     threshold: float,
     detections: Detections | None = None,
+    soft: bool = False,
 ) -> list[Finding]:
     """What the candidates outline in the volume; names that are seen nowhere are left out.
 
     Several candidates of one name are one region, the union of their masks.
     features, detections: of the view's planes. threshold: least presence on a plane that counts as seen.
     tell: called with how much is done, 0..1, after each batch of planes and before each region is put together.
+    soft: whether findings get soft masks.
     """
     if not candidates:
         return []
@@ -68,12 +71,14 @@ def locate(
         inside = probability > config.mask_threshold
         if not inside.any():
             continue
-        mask = view.outline(probability, config.vision_config.image_size, config.mask_threshold)
+        side = config.vision_config.image_size
+        mask = view.outline(probability, side, config.mask_threshold)
         if not mask.any():
             continue
+        softened = pack(view.soften(probability, side), mask, config.mask_threshold) if soft else None
         per_plane = inside.sum(axis=(1, 2))
         confidence = float(probability[inside].mean() * np.average(score, weights=per_plane))
-        findings.append(Finding(name, candidates[rows[0]].code, confidence, presence, mask))
+        findings.append(Finding(name, candidates[rows[0]].code, confidence, presence, mask, softened))
     return findings
 
 

@@ -11,6 +11,7 @@ the left.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from medsight_core.imaging.grid import PatientOrder, resample_into
 from medsight_core.imaging.visible_box import VisibleBox
 from medsight_core.imaging.volume import Volume
 from medsight_core.protocol import ORIENTATIONS, PlaneRange, PlaneRequest
+from medsight_core.soft_masks import eight_bits
 
 __all__ = [
     "Plane",
@@ -205,8 +207,24 @@ class PlaneStack:
 
         Only voxels that can are computed, slab by slab: a small thing in a large volume costs little time and memory.
         """
+        return self._painted(maps, volume, threshold, np.dtype(bool), lambda slab: slab > threshold)
+
+    def soften(self, maps: np.ndarray, volume: Volume, least: float) -> np.ndarray:
+        """`eight_bits` of `to_voxels` of maps (planes, rows, columns), uint8 (I, J, K), 0 where not above ``least``."""
+        kind = np.dtype(np.uint8)
+        return self._painted(maps, volume, least, kind, lambda slab: np.where(slab > least, eight_bits(slab), 0))
+
+    def _painted(
+        self,
+        maps: np.ndarray,
+        volume: Volume,
+        threshold: float,
+        kind: np.dtype,
+        paint: Callable[[np.ndarray], np.ndarray],
+    ) -> np.ndarray:
+        """(I, J, K) of ``kind``: what ``paint`` makes of the values of slabs, 0 where nothing exceeds ``threshold``."""
         order = PatientOrder.of(volume.affine)
-        outlined = np.zeros(volume.shape, bool)
+        outlined = np.zeros(volume.shape, kind)
         above = maps > threshold
         if not above.any():
             return outlined
@@ -227,7 +245,7 @@ class PlaneStack:
             moved = to_stack.copy()
             moved[:3, 3] += to_stack[:3, :3] @ first
             resample_into(slab, maps, moved, 0.0)
-            voxels[tuple(map(slice, first, stop))] = slab > threshold
+            voxels[tuple(map(slice, first, stop))] = paint(slab)
         return outlined
 
 
@@ -335,7 +353,7 @@ def sample(volume: Volume, plane: Plane, fill: float | None = None) -> np.ndarra
 
 
 def voxels_on_plane(volume: Volume, plane: Plane, mask: np.ndarray) -> np.ndarray:
-    """The voxels that a mask (rows, columns) on a plane covers, bool (I, J, K).
+    """The voxels that a mask (rows, columns) on a plane covers, (I, J, K) of its type; 0 covers nothing.
 
     A voxel belongs to the plane when its centre is no farther from it than half a voxel's extent along the normal, and
     is covered when the pixel below its centre is. A plane on a voxel slice gives exactly that slice.
@@ -352,7 +370,7 @@ def voxels_on_plane(volume: Volume, plane: Plane, mask: np.ndarray) -> np.ndarra
     others = [a for a in range(3) if a != axis]
     crossing = -(to_plane[2, 3] + sum(to_plane[2, a] * index[a] for a in others)) / to_plane[2, axis]
     nearest = np.floor(np.round(crossing, 6) + 0.5)
-    covered = np.zeros(volume.shape, bool)
+    covered = np.zeros(volume.shape, mask.dtype)
     for offset in (-2, -1, 0, 1, 2):  # half an extent is at most one and a half steps along this axis
         index[axis] = nearest + offset
         row, col, distance = (
@@ -361,10 +379,10 @@ def voxels_on_plane(volume: Volume, plane: Plane, mask: np.ndarray) -> np.ndarra
         row, col = (np.floor(x + 0.5).astype(np.intp) for x in (row, col))
         hit = (distance >= -half) & (distance < half) & (index[axis] >= 0) & (index[axis] < volume.shape[axis])
         hit &= (row >= 0) & (row < plane.shape[0]) & (col >= 0) & (col < plane.shape[1])
-        hit[hit] = mask[row[hit], col[hit]]
+        hit[hit] = mask[row[hit], col[hit]] > 0
         places = list(np.nonzero(hit))
         places[axis] = index[axis][hit].astype(np.intp)
-        covered[tuple(places)] = True
+        covered[tuple(places)] = mask[row[hit], col[hit]]
     return covered
 
 

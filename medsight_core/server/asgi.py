@@ -16,6 +16,8 @@ from fastapi import FastAPI, Request
 from medsight_core import NOTICE, __version__
 from medsight_core.protocol import (
     CAPABILITY_JOBS,
+    CAPABILITY_SOFT,
+    CAPABILITY_TRAINING,
     CAPABILITY_UNCHANGED,
     MAX_HISTORY_TURNS,
     MAX_PROMPT_CHARACTERS,
@@ -78,7 +80,7 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
             "protocol": PROTOCOL_VERSION,
             "version": __version__,
             "notice": NOTICE,
-            "capabilities": [CAPABILITY_JOBS, CAPABILITY_UNCHANGED],
+            "capabilities": [CAPABILITY_JOBS, CAPABILITY_SOFT, CAPABILITY_TRAINING, CAPABILITY_UNCHANGED],
             "limits": {
                 "upload_bytes": settings.max_upload_bytes,
                 "voxels": MAX_VOXELS,

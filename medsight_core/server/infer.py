@@ -40,8 +40,8 @@ async def infer(
 ) -> Response:
     """Answer ``params`` about a study (``image``) or an uploaded image (``session_id``, which goes first).
 
-    ``output=all`` replies multipart with ``params`` (JSON) and ``image`` (the label file), or JSON alone when there is
-    no label file; ``json`` and ``image`` reply with one of the two.
+    ``output=all`` replies multipart with ``params`` (JSON), ``image`` (the label file) and, where the params ask so,
+    ``soft`` (`soft_masks`), or JSON alone without a label file; ``json`` and ``image`` reply with one of the two.
     """
     if model != MODEL:
         raise NotFoundError(f"There is no such model on this server: ask {PATH_INFER}.")
@@ -84,12 +84,18 @@ def who_asks(request: Request) -> str:
 def _work(label_app: Any, image: str, session_id: str, question: dict[str, Any]) -> Callable[[Progress, Say], Result]:
 
     def answer(progress: Progress, say: Say) -> Result:
+        soft: list[bytes] = []
+
+        def take_soft(content: bytes) -> None:
+            soft.append(content)
+
         asked = {
             **question,
             "model": MODEL,
             "image": _image_path(label_app, image, session_id),  # again: it may have gone while this waited
             "progress": progress,  # plain functions, which survive MONAI Label's deep copy of a request
             "say": say,
+            "take_soft": take_soft,
         }
         result = label_app.infer(asked)
         label_file = Path(result["file"]) if result["file"] else None
@@ -98,7 +104,7 @@ def _work(label_app: Any, image: str, session_id: str, question: dict[str, Any])
         try:
             # The name is not the file's own: MONAI Label's client saves under it, perhaps into this very folder.
             name = f"medsight-{secrets.token_hex(4)}{''.join(label_file.suffixes)}"
-            return Result(result["params"], name, label_file.read_bytes())
+            return Result(result["params"], name, label_file.read_bytes(), soft[0] if soft else None)
         finally:
             label_file.unlink()
 
@@ -119,7 +125,12 @@ def build_response(result: Result, output: str = "all") -> Response:
     params.make_multipart(content_type="application/json")
     image = RequestField("image", result.label, filename=result.name)
     image.make_multipart(content_type="application/octet-stream")
-    body, content_type = encode_multipart_formdata([params, image])
+    parts = [params, image]
+    if result.soft is not None:
+        soft = RequestField("soft", result.soft, filename="soft")
+        soft.make_multipart(content_type="application/octet-stream")
+        parts.append(soft)
+    body, content_type = encode_multipart_formdata(parts)
     return Response(body, media_type=content_type)
 
 

@@ -38,11 +38,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Result:
-    """An answer as JSON, and its label file with the name to send it under; without a file when nothing was found."""
+    """An answer as JSON, and its label file with the name to send it under; without a file when nothing was found.
+
+    soft: the file of soft masks, where it was asked for.
+    """
 
     reply: dict[str, Any]
     name: str = ""
     label: bytes | None = None
+    soft: bytes | None = None
 
 
 @dataclass(frozen=True)

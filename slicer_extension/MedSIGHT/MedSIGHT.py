@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,11 @@ from MedSIGHTLib.panel import Panel
 from MedSIGHTLib.reporting import export_report
 from MedSIGHTLib.segments import Arrived, apply_segmentation
 from MedSIGHTLib.submitting import prepare_submission
+from MedSIGHTLib.translating import _
 
 from medsight_core.answer import NOTICE, Answer, Region
 from medsight_core.client import Reply
+from medsight_core.soft_masks import pack
 
 
 class MedSIGHT(ScriptedLoadableModule):
@@ -49,12 +52,12 @@ class MedSIGHT(ScriptedLoadableModule):
         parent.categories = ["Segmentation"]
         parent.dependencies = ["Segmentations", "SegmentEditor", "SubjectHierarchy", "Volumes"]
         parent.contributors = ["The MedSIGHT for 3D Slicer authors"]
-        parent.helpText = (
+        parent.helpText = _(
             "Ask the loaded volume a question in plain words. A MedSIGHT server answers with a sentence, and what it "
-            f"names appears as segments. <b>{NOTICE}</b> "
-            "To start a server on this computer, type <tt>medsight serve</tt>."
-        )
-        parent.acknowledgementText = (
+            "names appears as segments. <b>{notice}</b> "
+            "To start a server on this computer, press <i>Start server</i>."
+        ).format(notice=NOTICE)
+        parent.acknowledgementText = _(
             "MedSIGHT is open source under the Apache License 2.0. Models have licences of their own."
         )
 
@@ -69,7 +72,8 @@ class MedSIGHTWidget(ScriptedLoadableModuleWidget):
         self.layout.addWidget(widget)
         self.logic = MedSIGHTLogic()
         worklist = slicer.util.loadUI(self.resourcePath("UI/Worklist.ui"))
-        self.panel = Panel(widget, worklist, self.logic)
+        training = slicer.util.loadUI(self.resourcePath("UI/Training.ui"))
+        self.panel = Panel(widget, worklist, training, self.logic)
 
     def enter(self):
         """The user opens the module."""
@@ -86,7 +90,7 @@ class MedSIGHTLogic(ScriptedLoadableModuleLogic, Asker):
     def __init__(self):
         """Not connected."""
         ScriptedLoadableModuleLogic.__init__(self)
-        Asker.__init__(self)
+        Asker.__init__(self, soft=True)
 
 
 class MedSIGHTTest(ScriptedLoadableModuleTest):
@@ -104,6 +108,8 @@ class MedSIGHTTest(ScriptedLoadableModuleTest):
         self.test_report_is_collected_and_written()
         self.setUp()
         self.test_case_is_ready_to_edit_and_to_hand_in()
+        self.setUp()
+        self.test_edge_of_a_segment_moves_and_comes_back()
 
     def setUp(self):
         """Start from an empty scene."""
@@ -173,6 +179,30 @@ class MedSIGHTTest(ScriptedLoadableModuleTest):
         (segment,) = prepare_submission(volume).segments
         self.assertEqual((segment.name, segment.made_by, segment.kept), ("right lung", "drawn", False))
         self.assertEqual(int(segment.outline.mask.sum()), int(mask.sum()))
+
+    def test_edge_of_a_segment_moves_and_comes_back(self):
+        """The slider draws a segment anew from the answer's probabilities, and one step goes back."""
+        volume, mask, reply = self.phantom()
+        likely = np.where(mask.T, 200, 60).astype(np.uint8)
+        reply = replace(reply, soft={1: pack(likely, mask.T > 0, 0.5)})
+        panel = slicer.util.getModuleWidget("MedSIGHT").panel
+        panel.asker.connect("http://127.0.0.1:1", "")
+        question = panel.asker.prepare(volume, "Outline it.")
+        outlined = panel.asker.finish(question, Received(reply, Arrived.of(reply)))
+        panel.ui.volumeSelector.setCurrentNode(volume)
+        panel.enter()
+        panel.segments.select(outlined.segment_ids[1])
+        self.assertEqual(panel.ui.edgeSlider.value, 50)
+        panel.ui.edgeSlider.value = 20
+        panel.segments._let_go()  # what happens when the hand leaves the slider
+        self.assertEqual(self.voxels(outlined, volume), mask.size)
+        panel.ui.undoButton.click()
+        self.assertEqual(self.voxels(outlined, volume), int(mask.sum()))
+
+    def voxels(self, outlined, volume):
+        """How many the segment has."""
+        array = slicer.util.arrayFromSegmentBinaryLabelmap(outlined.node, outlined.segment_ids[1], volume)
+        return int((array > 0).sum())
 
     def phantom(self):
         """A volume, a mask in it, and a reply that outlines the mask."""

@@ -6,6 +6,7 @@ and reported is the module's `MedSIGHTLib`; here is only what a page needs besid
     app.py      starts everything, in this process, until Ctrl+C
     guard.py    who may open the page, and one window at a time
     scene.py    the MRML scene with its four views
+    scopes.py   what may be asked about; windows.py grey-level windows by name
     session.py  from clicks to `Asker`, and from its outcomes to what is shown
     page.py     what the page consists of; page.css how it looks
 """

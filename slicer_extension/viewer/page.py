@@ -117,6 +117,10 @@ def _connect(server: Any, session: Session) -> None:
     }.items():
         server.trigger(name)(method)
     server.state.change("hovered")(lambda hovered, **_: session.point_at(hovered))
+    server.state.change("scope")(lambda **_: session.scopes.count())
+    for number in ("first", "last"):
+        server.state.change(number)(lambda number=number, **_: session.scopes.scroll(number))
+    server.state.change("window")(lambda window, **_: session.show_window(window))
     server.state.change("finding")(lambda finding, **_: session.report.write(finding))
 
 
@@ -145,6 +149,10 @@ def _studies() -> None:
         ):
             html.Span("{{ each }}")
         html.P("The server has no studies.", classes="muted", v_if="connection_state === 'good' && !studies.length")
+        with html.Label(classes="window", v_if="windows.length > 1"):
+            html.Span("Window", classes="muted")
+            with html.Select(v_model=("window",), title="Which values are black and which white"):
+                html.Option("{{ each }}", v_for="each in windows", key="each", value=("each",))
 
 
 def _segments() -> None:
@@ -221,6 +229,16 @@ def _ask() -> None:
             ),
             raw_attrs=['aria-label="Question"'],
         )
+        with html.Div(classes="slices muted", v_if="ranged"):
+            for words, number in (("Slices", "first"), ("to", "last")):
+                html.Span(words)
+                html.Input(
+                    type="number",
+                    min=0,
+                    max=("greatest",),
+                    raw_attrs=[f'v-model.number="{number}"', f'aria-label="The {number} slice"'],
+                )
+            html.Span("of {{ greatest }}")
         with html.Div(classes="buttons"):
             with html.Select(
                 v_model=("scope",), title="What is asked about", raw_attrs=['aria-label="What is asked about"']

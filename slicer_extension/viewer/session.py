@@ -23,23 +23,16 @@ from MedSIGHTLib.waiting import Waiting
 from medsight_core.answer import NOTICE
 from medsight_core.client import ServerInfo
 from medsight_core.errors import CancelledError, MedSightError
-from medsight_core.protocol import SCOPE_PLANE, SCOPE_VOLUME
 from slicer_extension.viewer.beside import beside, later
 from slicer_extension.viewer.report import MUTED, TEXT, ReportPanel
 from slicer_extension.viewer.scene import Scene
+from slicer_extension.viewer.scopes import Scopes
 from slicer_extension.viewer.segment_list import SegmentList
 from slicer_extension.viewer.studies import Studies
+from slicer_extension.viewer.windows import AUTOMATIC, show_window, windows_for
 
 _CLOCK_SECONDS = 0.1
 _CANCEL_SECONDS = 0.9  # what has not ended by then is left to itself, so that all is over within a second
-
-# What may be asked about, in words; the slice views by Slicer's names.
-SCOPES = {
-    SCOPE_VOLUME: "Whole volume",
-    "Red": "Axial slice",
-    "Green": "Coronal slice",
-    "Yellow": "Sagittal slice",
-}
 
 
 class Session:
@@ -58,6 +51,7 @@ class Session:
         self.pointer = Pointer(self._mark, self.say, self._later)
         self.segments = SegmentList(state, self.pointer)
         self.report = ReportPanel(state, self.pointer, self.say)
+        self.scopes = Scopes(state)
         state.update(
             {
                 "studies": [],
@@ -67,8 +61,8 @@ class Session:
                 "connection_state": "busy",
                 "notice": NOTICE,
                 "model": "",
-                "scopes": [],
-                "scope": SCOPE_VOLUME,
+                "windows": [],
+                "window": AUTOMATIC,
                 "thread": "",
                 "prompt": "",
                 "suggestions": [],
@@ -133,9 +127,15 @@ class Session:
         self._volume = self._volumes[study]
         self._state.study = study
         self._scene.show(self._volume)
+        self._state.windows, self._state.window = windows_for(self._volume), AUTOMATIC
         if self._waiting is None:
             self.say("")
         self._refresh()
+
+    def show_window(self, name: str) -> None:
+        """Show the study's values between other ends."""
+        if self._volume is not None:
+            show_window(self._volume, name)
 
     def _show_connection(self, state: str, text: str) -> None:
         self._state.update({"connection": text, "connection_state": state})
@@ -149,7 +149,7 @@ class Session:
             return False
         orientations = self._info.orientations if self._info else ()
         try:
-            question = self._asker.prepare(self._volume, prompt, self._state.scope, orientations)
+            question = self._asker.prepare(self._volume, prompt, self.scopes.chosen, orientations)
         except MedSightError as error:
             self.say(str(error), "problem")
             return False
@@ -288,21 +288,17 @@ class Session:
         state, volume, busy = self._state, self._volume, self._question is not None
         conversation = self._asker.conversation(volume)
         node = segmentation_of(volume) if volume is not None else None
-        known = self._info.scopes if self._info else ()
-        scopes = [scope for scope in SCOPES if (SCOPE_VOLUME if scope == SCOPE_VOLUME else SCOPE_PLANE) in known]
         state.update(
             {
                 "waiting": busy,
                 "cancelling": busy and self._question.cancel.is_set(),
-                "scopes": [{"value": scope, "title": SCOPES[scope]} for scope in scopes],
                 "suggestions": suggestions_for(volume, self._info) if volume is not None else [],
                 "can_undo": not busy and self._asker.undo.can_undo(node),
                 "can_redo": not busy and self._asker.undo.can_redo(node),
                 "can_start_over": not busy and bool(conversation.turns),
             }
         )
-        if scopes and state.scope not in scopes:
-            state.scope = scopes[0]
+        self.scopes.offer(self._info, volume)
         self._show_thread()
         self.segments.show(node, conversation)
         self.report.show(volume)  # sends what has changed: all else has to be in line by then

@@ -19,6 +19,7 @@ from medsight_core.client.multipart import CHUNK_BYTES, FileUpload, parse_multip
 from medsight_core.client.reply import ServerInfo
 from medsight_core.errors import CancelledError, InputError, NotFoundError, ServerError, TooLargeError
 from medsight_core.protocol import MAX_UPLOAD_BYTES, PlaneRange, PlaneRequest
+from medsight_core.soft_masks import SoftMask, write_soft
 
 ANSWER = Answer(
     text="The right lung [1] is outlined.",
@@ -29,14 +30,20 @@ NOTHING = Answer(text="The liver is not seen.", absent=("liver",))
 PLANES = PlaneRange("axial", 4, 20)
 
 
-def _multipart(answer: Answer = ANSWER, label: bytes = b"NRRD\r\n--x\r\n\r\n\x00\xff\r\n", filename="tmp1.seg.nrrd"):
-    """The reply as MONAI Label builds it."""
-    encoder = MultipartEncoder(
-        {
-            "params": (None, json.dumps(answer.to_json()), "application/json"),
-            "image": (filename, label, "application/octet-stream"),
-        }
-    )
+def _multipart(
+    answer: Answer = ANSWER,
+    label: bytes = b"NRRD\r\n--x\r\n\r\n\x00\xff\r\n",
+    filename="tmp1.seg.nrrd",
+    soft: bytes | None = None,
+):
+    """The reply as MONAI Label builds it, and soft masks where the server adds them."""
+    parts = {
+        "params": (None, json.dumps(answer.to_json()), "application/json"),
+        "image": (filename, label, "application/octet-stream"),
+    }
+    if soft is not None:
+        parts["soft"] = ("soft", soft, "application/octet-stream")
+    encoder = MultipartEncoder(parts)
     return encoder.content_type, encoder.to_string(), label
 
 
@@ -247,6 +254,28 @@ def test_damaged_replies(server):
             server.client().ask("x", session="s1")
 
 
+def test_soft_masks_are_asked_of_servers_that_send_them(server):
+    masks = {1: SoftMask(0.5, (1, 2, 3), (4, 5, 6), b"packed")}
+    content_type, body, _ = _multipart(soft=write_soft(masks))
+    server.on("POST /infer/medsight", 200, body, Content_Type=content_type)
+    server.client().ask("x", session="s1", soft=True)
+    assert "soft" not in _params(server), "an older server is not asked"
+    server.on_json("GET /medsight/info", {"protocol": 1, "capabilities": ["soft"]})
+    assert server.client().ask("x", session="s1", soft=True).soft == masks
+    assert _params(server)["soft"] is True
+    server.client().ask("x", session="s1")
+    assert "soft" not in _params(server)
+    content_type, damaged, _ = _multipart(soft=write_soft(masks)[:-1])
+    server.on("POST /infer/medsight", 200, damaged, Content_Type=content_type)
+    with pytest.raises(ServerError, match="incomplete or damaged: ask again"):
+        server.client().ask("x", session="s1")
+
+
+def _params(server) -> dict:
+    asked = [seen for seen in server.seen if seen.path.startswith("/infer/medsight")][-1]
+    return json.loads(urllib.parse.parse_qs(asked.body.decode())["params"][0])
+
+
 @pytest.mark.parametrize("value", [{}, [], {"answer": "x", "regions": [{"label": 1}]}, {"answer": "x", "regions": 3}])
 def test_reply_that_is_no_answer(server, value):
     server.on_json("POST /infer/medsight", value)
@@ -299,7 +328,7 @@ def test_import_is_light():
 
 def test_client_is_written_in_the_python_of_older_slicers():
     root = Path(__file__).parents[2] / "medsight_core"
-    files = [root / name for name in ("__init__.py", "answer.py", "errors.py", "protocol.py")]
+    files = [root / name for name in ("__init__.py", "answer.py", "errors.py", "protocol.py", "soft_masks.py")]
     files += sorted((root / "client").glob("*.py"))
     for path in files:
         source = path.read_text()

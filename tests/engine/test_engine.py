@@ -55,6 +55,31 @@ def test_a_question_about_a_volume(engine, volume):
     check_form(answer, volume)
 
 
+@pytest.mark.parametrize(
+    "where",
+    [{}, {"scope": "plane", "plane": PlaneRequest("axial", 5)}, {"scope": "range", "plane": PlaneRange("axial", 3, 9)}],
+    ids=["volume", "plane", "range"],
+)
+def test_soft_masks_give_the_outlines_and_let_their_edge_be_moved(engine, volume, where):
+    plain, soft = engine.ask(volume, "Outline the right lung.", **where), None
+    for region in plain.regions:
+        assert region.soft is None
+    answer = engine.ask(volume, "Outline the right lung.", soft=True, **where)
+    assert answer.to_json() | {"timings": {}} == plain.to_json() | {"timings": {}}
+    for region, other in zip(answer.regions, plain.regions):
+        soft = region.soft
+        assert np.array_equal(region.mask, other.mask)
+        box = tuple(slice(start, start + size) for start, size in zip(soft.first, soft.shape))
+        inside = np.zeros(volume.shape, bool)
+        inside[box] = soft.mask(soft.threshold).T
+        assert np.array_equal(inside, region.mask), "at its own threshold it is the outline, bit for bit"
+        sizes = [int(soft.mask(threshold).sum()) for threshold in (0.1, 0.3, 0.5, 0.7, 0.9)]
+        assert sizes == sorted(sizes, reverse=True)
+        assert sizes[0] >= region.mask.sum()
+    assert soft is not None
+    assert answer.without_masks().regions[0].soft is None
+
+
 def test_a_question_about_a_plane_stays_on_that_plane(engine, volume):
     answer = engine.ask(volume, "Outline the right lung.", scope="plane", plane=PlaneRequest("axial", 5))
     assert answer.regions

@@ -160,6 +160,13 @@ def test_an_outline_is_what_exceeds_the_threshold_wherever_it_lies(affine: np.nd
         maps[part] = rng.random(maps[part].shape)
         expected = stack.to_voxels(maps, volume) > 0.5
         np.testing.assert_array_equal(stack.outline(maps, volume, 0.5), expected)
+        softened = stack.soften(maps, volume, 0.1)
+        np.testing.assert_array_equal(softened > 127.5, expected)
+        np.testing.assert_allclose(
+            softened / 255,
+            np.where(stack.to_voxels(maps, volume) > 0.1, stack.to_voxels(maps, volume), 0),
+            atol=1 / 255,
+        )
     assert not stack.outline(np.zeros_like(maps), volume, 0.5).any()
 
 

@@ -12,6 +12,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from medsight_core.client.reply import parse_reply
+from medsight_core.imaging.segmentation_file import read_segmentation
 
 UPLOAD_LIMIT = 8 << 20  # as the server fixture sets it
 QUESTION = {"prompt": "Outline the right lung and the left lung."}
@@ -49,6 +50,21 @@ def test_an_answer_has_outlines_exactly_when_it_has_regions(call):
     reply = parse_reply(response.headers["content-type"], response.content)
     assert reply.answer.text
     assert bool(reply.answer.regions) == (reply.segmentation is not None)
+
+
+def test_soft_masks_come_along_when_they_are_asked_for(call, tmp_path):
+    assert "soft" in call("GET", "/medsight/info").json()["capabilities"]
+    plain, soft = (parse_reply(r.headers["content-type"], r.content) for r in (ask(call), ask(call, soft=True)))
+    assert plain.soft == {}
+    assert soft.answer.regions
+    assert set(soft.soft) == {region.label for region in soft.answer.regions}
+    (tmp_path / "answer.seg.nrrd").write_bytes(soft.segmentation)
+    for segment in read_segmentation(tmp_path / "answer.seg.nrrd").segments:
+        mask = soft.soft[segment.label]
+        drawn = np.zeros(segment.mask.shape, bool)
+        box = tuple(slice(start, start + size) for start, size in zip(mask.first, mask.shape))
+        drawn[box] = mask.mask(mask.threshold).T
+        assert np.array_equal(drawn, segment.mask)
 
 
 def test_a_range_of_planes_may_be_asked(call):
@@ -98,6 +114,7 @@ PARAMS_NOT_OBJECT = "The form field params is not a JSON object"
         ("image=chest", {"scope": "range", "plane": "axial:4-999"}, 400, "There is no axial slice 999"),
         ("image=chest", {"modality": "XX"}, 400, "Unknown modality 'XX'"),
         ("image=chest", {"window": "rainbow"}, 400, "rainbow"),
+        ("image=chest", {"soft": "yes"}, 400, "soft is 'yes': use true for each voxel's probability"),
         ("image=chest", {"history": "hello"}, 400, "The history must be a list"),
         ("image=chest", {"result_extension": ".exe"}, 400, "Unknown label format '.exe'"),
         ("image=chest&output=dicom_seg", {}, 400, "This output is not offered: use one of all, json, image"),

@@ -31,7 +31,7 @@ ANSWER_SECONDS = 600
 
 
 def main(folder: Path, studies: Path, model: Path) -> None:
-    """Write ``slicer-server.png``, ``slicer-panel.png`` and ``slicer-report.png`` into ``folder``."""
+    """Write ``slicer-server.png``, ``-training.png``, ``-panel.png`` and ``-report.png`` into ``folder``."""
     volume = fetch(studies, [SAMPLE])[SAMPLE]
     with ExitStack() as stack:
         server = stack.enter_context(running_server(Settings(studies, model, port=0)))
@@ -48,14 +48,21 @@ def main(folder: Path, studies: Path, model: Path) -> None:
         panel.ui.addressEdit.text, panel.ui.tokenEdit.text = server.address, server.token
         panel.enter()
         slicer_app.wait_until(lambda: not panel.connection.background.busy, ANSWER_SECONDS)
+        training = panel.training.ui.trainingSection
+        training.collapsed = False
+        slicer_app.wait_until(lambda: not panel.training.background.busy, ANSWER_SECONDS)
+        take(widget, folder / "slicer-training.png", 1100, training)
+        training.collapsed = True
         ask(panel, "Outline the right lung and the left lung.")
         choose(panel.ui.scopeSelector, "Several axial slices")
         panel.ui.firstSliceBox.value, panel.ui.lastSliceBox.value = 12, 20
-        ask(panel, "Is there a liver on these slices?")
-        take(widget, folder / "slicer-panel.png", 860)
+        ask(panel, "Is there a spleen on these slices?")
+        segmentation = panel.segments.ui.segmentsTable.segmentationNode().GetSegmentation()
+        panel.segments.select(segmentation.GetNthSegmentID(0))
+        take(widget, folder / "slicer-panel.png", 980)
         panel.ui.reportSection.collapsed = False
         panel.ui.collectButton.click()
-        take(widget, folder / "slicer-report.png", 1240)
+        take(widget, folder / "slicer-report.png", 1360)
         widget.cleanup()
         widget.parent.delete()
 

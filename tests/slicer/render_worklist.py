@@ -22,6 +22,7 @@ import numpy as np
 import slicer
 from harness import slicer_app
 from panels import TOKEN
+from PySide6 import QtCore
 from worklists import begin, draw, masks_in, press, segmentation
 
 from medsight_core.server.running import running_server
@@ -45,9 +46,12 @@ def main(output: str, model: str, image: str) -> None:
             slicer.app.userSettings().setValue("MedSIGHT/Address", server.address)
             slicer.app.userSettings().setValue("MedSIGHT/Token", TOKEN)
             widget = slicer_app.make_widget(module, "MedSIGHT")
-            widget.parent.resize(460, 1180)
             widget.parent.show()
             annotate(widget.panel)
+            widget.panel.enter()  # back from the Segment Editor
+            for height in (1301, 1300):  # a label that wraps anew finds its height with the next one
+                widget.parent.resize(460, height)
+                QtCore.QCoreApplication.processEvents()
             Path(output).parent.mkdir(parents=True, exist_ok=True)
             saved = widget.parent.grab().save(output)
             widget.cleanup()

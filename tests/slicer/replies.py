@@ -13,6 +13,7 @@ from requests_toolbelt import MultipartEncoder
 from medsight_core.answer import Answer, ModelInfo, Region
 from medsight_core.client import Reply
 from medsight_core.imaging.segmentation_file import write_segmentation
+from medsight_core.soft_masks import write_soft
 from medsight_core.terminology import coding, color
 
 MODEL = ModelInfo("tiny", "7", "CC0")
@@ -30,25 +31,26 @@ def answer_of(names, masks, absent=()) -> Answer:
     return Answer(text, tuple(regions), tuple(absent), model=MODEL, timings={"total": 1.5})
 
 
-def reply_of(names, masks, affine_lps, absent=()) -> Reply:
-    """The reply of an answer about a volume on this grid."""
+def reply_of(names, masks, affine_lps, absent=(), soft=None) -> Reply:
+    """The reply of an answer about a volume on this grid; ``soft``: soft masks by label, as a server may add."""
     answer = answer_of(names, masks, absent)
     volume = SimpleNamespace(shape=masks[0].shape, affine=affine_lps)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.seg.nrrd"
         write_segmentation(path, volume, answer)
-        return Reply(answer.without_masks(), path.read_bytes(), path.name)
+        return Reply(answer.without_masks(), path.read_bytes(), path.name, soft or {})
 
 
 def http_body(reply: Reply) -> tuple[str, bytes]:
     """Content type and body of that reply on the wire."""
     params = json.dumps(reply.answer.to_json())
-    encoder = MultipartEncoder(
-        {
-            "params": (None, params, "application/json"),
-            "image": ("t.seg.nrrd", reply.segmentation, "application/octet-stream"),
-        }
-    )
+    parts = {
+        "params": (None, params, "application/json"),
+        "image": ("t.seg.nrrd", reply.segmentation, "application/octet-stream"),
+    }
+    if reply.soft:
+        parts["soft"] = ("soft", write_soft(reply.soft), "application/octet-stream")
+    encoder = MultipartEncoder(parts)
     return encoder.content_type, encoder.to_string()
 
 

@@ -50,7 +50,7 @@ def test_each_answer_becomes_a_finding_with_its_structures(lib, conversation):
     assert first.text == "The right lung and the heart are outlined."
     assert (first.question, first.looked_at, first.model) == ("Outline.", "", MODEL)
     assert [structure.segment_id for structure in first.structures] == ["lung_1", "heart_1"]
-    assert first.structures[0] == lib.Structure("lung_1", "right lung", (1.0, 0.5, 0.0))
+    assert first.structures[0] == lib.Structure("lung_1", "right lung", (1.0, 0.5, 0.0), confidence=0.5)
     assert (second.text, second.looked_at, second.structures) == ("There is no liver [sic].", "Red slice", ())
 
 
@@ -117,7 +117,7 @@ def test_json_has_the_notice_the_model_and_the_measurements_and_no_more_than_was
     finding = data["findings"][0]
     assert set(finding) == {"text", "question", "looked_at", "model", "structures"}
     assert finding["model"] == {"id": "tiny", "version": "7", "licence": "CC0"}
-    assert set(finding["structures"][0]) == {"segment_id", "name", "color", "by_hand", "measured", "unit"}
+    assert set(finding["structures"][0]) == {"segment_id", "name", "color", "by_hand", "measured", "unit", "confidence"}
 
 
 def test_marks_of_taken_answers_tell_nothing(lib, conversation):

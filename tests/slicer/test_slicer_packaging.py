@@ -14,7 +14,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 MODULE = REPOSITORY / "slicer_extension" / "MedSIGHT"
 SOURCES = sorted([MODULE / "MedSIGHT.py", *(MODULE / "MedSIGHTLib").glob("*.py")])
-CLIENT = ("__init__.py", "answer.py", "errors.py", "protocol.py")
+CLIENT = ("__init__.py", "answer.py", "errors.py", "protocol.py", "soft_masks.py")
 
 # Conversation, its page and its way over the wire: for the web viewer as well.
 PLAIN = (
@@ -30,6 +30,7 @@ PLAIN = (
     "report_page",
     "submission_file",
     "thread_page",
+    "training_words",
     "volume_file",
     "waiting",
     "worklist_words",
@@ -105,9 +106,68 @@ def test_what_other_faces_share_knows_neither_qt_nor_slicer(name):
     tree = ast.parse((MODULE / "MedSIGHTLib" / f"{name}.py").read_text())
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    ours = {f"MedSIGHTLib.{other}" for other in PLAIN}
+    ours = {f"MedSIGHTLib.{other}" for other in (*PLAIN, "translating")}  # which does without Slicer
     assert {module for module in imported if module.startswith("MedSIGHTLib")} <= ours
     assert not {module.split(".")[0] for module in imported} & {"qt", "ctk", "slicer", "vtk"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_what_a_person_reads_can_be_translated(path):
+    """Sentences are whole literals in ``_()``, and nothing else in the file is called so."""
+    tree = ast.parse(path.read_text())
+    if path.name == "MedSIGHT.py":  # its tests speak to nobody
+        tree.body = [node for node in tree.body if getattr(node, "name", "") != "MedSIGHTTest"]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "_"]
+    assert all(isinstance(argument, ast.Constant) for call in calls for argument in call.args)
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "_"]
+    assert not calls or all(isinstance(name.ctx, ast.Load) for name in names)
+    cared_for = {id(node) for call in calls for node in ast.walk(call)} | _docstrings(tree)
+    said = [node for node in ast.walk(tree) if id(node) not in cared_for and _is_sentence(node)]
+    assert [(node.lineno, node.value) for node in said] == []
+
+
+def test_texts_go_through_slicers_translation_where_there_is_one(tmp_path):
+    """What Slicer's own ``slicer.i18n`` would be asked; without it, as here, the text stands as it is."""
+    code = "from MedSIGHTLib.worklist_words import NO_IMAGES; print(NO_IMAGES)"
+    paths = [str(MODULE), str(REPOSITORY)]
+    said = []
+    for translation in (None, "def tr(text): return text.upper()"):
+        if translation:
+            (tmp_path / "slicer").mkdir()
+            (tmp_path / "slicer" / "__init__.py").touch()
+            (tmp_path / "slicer" / "i18n.py").write_text(translation)
+        command = f"import sys; sys.path[:0] = {[str(tmp_path), *paths]}; {code}"
+        run = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, timeout=60)
+        said.append(run.stdout.strip())
+    assert said[0].startswith("The server has no images yet")
+    assert said[1] == said[0].upper()
+
+
+def test_translation_check_can_fail():
+    said = ast.parse("""f"<p style='margin:0 0'>Not seen: {names}</p>"; "Ask again."; "space origin"; f"{a} {b}" """)
+    found = [node.value for node in ast.walk(said) if _is_sentence(node)]
+    assert found == ["Ask again.", "<p style='margin:0 0'>Not seen: "]
+
+
+def _is_sentence(node: ast.AST) -> bool:
+    """A text of two words or more, without what is markup or belongs to a file's format or to Slicer."""
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+        return False
+    text = re.sub(r"<[^>]*(>|$)|^[^<]*'>", " ", node.value)
+    return re.search(r"[A-Za-z]{2,}[ ,:]+[A-Za-z]{2,}", text) is not None and not re.match(_NOT_SAID, node.value)
+
+
+# Of markup, file formats, signals, and errors that only this code sees; names of threads, nodes and parts of Slicer.
+_NOT_SAID = (
+    r"\n:root|['\"; ]+(src|style|text)|\w+\(Q\w+,|(un)?signed |short int|space|kinds: |domain |endian: |encoding: |"
+    r"Segmentation_|Binary labelmap|no \w+$|not (a|all) |an image$|of (a|another) |a number that|Other work|make |"
+    r"MedSIGHT (failed|server|report)|The MedSIGHT for 3D Slicer authors|What can you see\?"
+)
+
+
+def _docstrings(tree: ast.AST) -> set[int]:
+    bodies = [node.body for node in ast.walk(tree) if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))]
+    return {id(body[0].value) for body in bodies if body and isinstance(body[0], ast.Expr)}
 
 
 def test_icon_is_a_square_that_slicer_can_show():

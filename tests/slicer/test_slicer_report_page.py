@@ -19,9 +19,11 @@ def lib(medsight_module):
     from MedSIGHTLib import findings, measuring, report_page
 
     lung = findings.Structure(
-        "lung_1", "right lung", (1.0, 0.5, 0.0), False, measuring.Measurements(2310.44, 265.31, -812.0), "HU"
+        "lung_1", "right lung", (1.0, 0.5, 0.0), False, measuring.Measurements(2310.44, 265.31, -812.0), "HU", 0.974
     )
-    heart = findings.Structure("heart_1", "heart", (9.0, -1.0, 0.0), True, measuring.Measurements(0.0421, 0.5, None))
+    heart = findings.Structure(
+        "heart_1", "heart", (9.0, -1.0, 0.0), True, measuring.Measurements(0.0421, 0.5, None), "", 0.9
+    )
     gone = findings.Structure("spleen_1", "spleen", (0.0, 0.0, 1.0))
     model = ModelInfo("tiny", "7", "CC0")
     outlined = findings.Finding("Outlined.", "Where?", "Red slice", model, (lung, heart, gone))
@@ -59,7 +61,7 @@ def test_text(lib):
         "\n"
         "1. Outlined.\n"
         "   Asked: Where? (Red slice)\n"
-        "   - right lung: 2,310.4 ml, largest diameter 265.3 mm, mean -812.0 HU\n"
+        "   - right lung: 2,310.4 ml, largest diameter 265.3 mm, mean -812.0 HU, confidence 97%\n"
         "   - heart (changed by hand): 0.0421 ml, largest diameter 0.5 mm\n"
         "   - spleen: no longer outlined in the scene\n"
         "\n"
@@ -71,7 +73,8 @@ def test_text(lib):
         "Model: tiny 7, licence: CC0\n"
         "Volumes, diameters and means were measured in the outlines as they were when the report was written. "
         "Largest diameter: between any two points of an outline's surface. "
-        "Mean: of the volume's values inside the outline; HU only where the volume says that it is CT.\n"
+        "Mean: of the volume's values inside the outline; HU only where the volume says that it is CT. "
+        "Confidence: the model's own, in what nobody has changed.\n"
     )
 
 
@@ -80,8 +83,8 @@ def test_page_says_what_the_text_says(lib):
     assert page.open == []
     said = " ".join(page.text.split())
     for words in ("MedSIGHT report", NOTICE, "1. Outlined.", "Where? (Red slice)", "2,310.4 ml", "265.3 mm",
-                  "-812.0 HU", "heart (changed by hand)", "0.0421 ml", "no longer outlined in the scene", "two lines.",
-                  "Model: tiny 7, licence: CC0", "as they were when the report was written"):  # fmt: skip
+                  "-812.0 HU", "97%", "heart (changed by hand)", "0.0421 ml", "no longer outlined in the scene",
+                  "two lines.", "Model: tiny 7, licence: CC0", "as they were when the report was written"):  # fmt: skip
         assert words in said, words
 
 
@@ -139,8 +142,8 @@ def test_rich_text_has_links_and_marks_the_chosen_finding(lib):
     ]  # fmt: skip
     assert content.index("Outlined.") < content.index(f"name='{lib.page.CHOSEN}'") < content.index("A note,")
     assert content.count("font-weight:600") == 1
-    assert "2,310.4 ml · 265.3 mm · -812.0 HU" in content
-    assert "0.0421 ml · 0.5 mm<" in content
+    assert "2,310.4 ml · 265.3 mm · -812.0 HU · confidence 97%<" in content
+    assert "0.0421 ml · 0.5 mm<" in content, "what a person has changed is no longer what the model was sure of"
     assert "#ff8000" in content
     assert "#ff0000" in content, "colours out of range are brought into it"
     assert f"name='{lib.page.CHOSEN}'" not in lib.page.as_rich_text(lib.report, None, "#000", "#777")

@@ -61,7 +61,7 @@ def test_buttons_can_be_pressed_when_they_can_do_something(panel):
 def test_collected_findings_have_their_outlines_and_measurements(asked):
     assert "1. Outlined: right lung left lung" in page(asked)
     assert "Outline the lungs." in page(asked)
-    assert "● right lung\n0.14 ml · 8.6 mm · 0\n" in page(asked).replace("\N{NO-BREAK SPACE}", " ")
+    assert "● right lung\n0.14 ml · 8.6 mm · 0 · confidence 90%\n" in page(asked).replace("\N{NO-BREAK SPACE}", " ")
     assert "1 finding was added to the report" in asked.ui.statusLabel.text
 
 

@@ -109,6 +109,37 @@ def test_what_is_absent_is_said_and_makes_no_segment(page):
     assert set(colors(page)) == set(BOTH)
 
 
+def choose(page, selector: str, value: str) -> None:
+    page.eval(
+        f"(e => {{ e.value = {value!r}; e.dispatchEvent(new Event('change', {{bubbles: true}})) }})"
+        f"(document.querySelector({selector!r}))"
+    )
+
+
+def test_several_slices_can_be_asked_about(page):
+    choose(page, ".ask select", "axial")
+    page.wait("document.querySelectorAll('.slices input').length === 2")
+    for number, field in ((3, "first"), (1, "last")):
+        page.eval(
+            f"(e => {{ e.value = {number}; e.dispatchEvent(new Event('input', {{bubbles: true}})) }})"
+            f"(document.querySelector('.slices input[aria-label=\"The {field} slice\"]'))"
+        )
+    ask(page, "Is there a liver?")
+    answered(page)
+    assert "axial slices 1 to 3" in page.text(".thread")
+    choose(page, ".ask select", "volume")
+    page.wait("!document.querySelector('.slices')")
+
+
+def test_a_window_by_name_changes_all_planes(page):
+    before = {view: picture(page, view) for view in SLICES}
+    choose(page, ".window select", "Bone")
+    for view in SLICES:
+        page.wait(lambda view=view: abs(picture(page, view) - before[view]).max() > 50)
+    choose(page, ".window select", "Automatic")
+    page.wait(lambda: abs(picture(page, "Red") - before["Red"]).max() < 50)
+
+
 def test_wheel_and_slider_move_through_the_slices(page):
     was = page.text(".view-Red .place")
     x, y = page.eval(
@@ -129,7 +160,7 @@ def test_report_is_written_and_exported(desk):
     _, page, downloads, _ = desk
     page.click(".tab", "Report")
     page.click(".report button", "Collect findings")
-    page.wait("document.querySelectorAll('.findings p a').length === 2")
+    page.wait("document.querySelectorAll('.findings p a').length === 3")
     assert "The right lung and the left lung are outlined." in page.text(".findings")
     page.click(".findings p a", "spleen")
     page.click(".report textarea")
@@ -147,7 +178,7 @@ def test_report_is_written_and_exported(desk):
         assert "No spleen in the field of view." in content
     assert files["html"].read_text(encoding="utf-8").count("data:image/png;base64,") == 2
     findings = json.loads(files["json"].read_text(encoding="utf-8"))["findings"]
-    assert [len(finding["structures"]) for finding in findings] == [2, 0]
+    assert [len(finding["structures"]) for finding in findings] == [2, 0, 0]
     assert all(structure["measured"]["volume_ml"] > 500 for structure in findings[0]["structures"])
     page.click(".tab", "Conversation")
 

@@ -27,6 +27,7 @@ from medsight_core.imaging.shelf import VolumeShelf
 from medsight_core.imaging.volume import Volume, read_volume
 from medsight_core.protocol import EXTENSION_SEGMENTATION
 from medsight_core.server.question import DEFAULT_PROMPT, question_of
+from medsight_core.soft_masks import write_soft
 
 MODEL_ENVIRONMENT = "MEDSIGHT_MODEL"
 
@@ -80,7 +81,8 @@ class MedSightInfer(InferTask):
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
         """Answer the question in ``request`` about the image at ``request["image"]``.
 
-        ``request`` may hold ``progress`` and ``say`` of `Engine.ask`, which only this process can put there.
+        ``request`` may hold ``progress`` and ``say`` of `Engine.ask`, and ``take_soft``, which gets the file of soft
+        masks when the question wants it; only this process can put them there.
         Returns the label file's path (None when nothing was found and a segmentation was asked for; a plain labelmap is
         then all zeros, as stock clients expect a file) and `Answer.to_json` with MONAI Label's ``label_names``.
         Raises the errors of `question_of`, `read_volume` and `Engine.ask`.
@@ -99,12 +101,16 @@ class MedSightInfer(InferTask):
                 history=question.history,
                 window=question.window,
                 threshold=question.threshold,
+                soft=question.soft,
                 progress=progress,
                 say=request.get("say"),
             )
         progress("decode", 1.0)
         wanted = bool(answer.regions) or extension != EXTENSION_SEGMENTATION
         label_file = _write(volume, answer, extension) if wanted else None
+        softs = {region.label: region.soft for region in answer.regions if region.soft is not None}
+        if softs and "take_soft" in request:
+            request["take_soft"](write_soft(softs))
         return label_file, {**answer.to_json(), "label_names": label_names(answer)}
 
     def impression(self, image: Path) -> Impression:

@@ -20,6 +20,8 @@ from MedSIGHTLib.connection import Connection
 from MedSIGHTLib.conversation import Conversation, Turn
 from MedSIGHTLib.conversation_store import forget_lost_conversations, load_conversation, save_conversation
 from MedSIGHTLib.segments import Arrived, Outlined, apply_segmentation
+from MedSIGHTLib.thresholding import SoftMasks
+from MedSIGHTLib.translating import _
 from MedSIGHTLib.undo import Undo
 from MedSIGHTLib.volume_file import Snapshot
 from MedSIGHTLib.waiting import RECEIVE
@@ -54,9 +56,11 @@ class Received:
 class Asker:
     """A server, and the answers' way into the scene."""
 
-    def __init__(self) -> None:
-        """Not connected to anything."""
+    def __init__(self, soft: bool = False) -> None:
+        """Not connected to anything. soft: ask for soft masks, so that the edge of what is outlined can be moved."""
         self.undo = Undo()
+        self.soft_masks = SoftMasks()
+        self._soft = soft
         self._connection: Connection | None = None
 
     def connect(self, address: str, token: str) -> None:
@@ -79,7 +83,7 @@ class Asker:
         """
         connection = self._connected()
         if volume_node is None:
-            raise InputError("No volume is chosen: choose the one that the question is about.")
+            raise InputError(_("No volume is chosen: choose the one that the question is about."))
         prompt = check_prompt(prompt)
         where, looked_at = _where(volume_node, scope, orientations)
         return Prepared(
@@ -90,6 +94,7 @@ class Asker:
                 **where,
                 "history": self.conversation(volume_node).history(),
                 "modality": mrml.modality_of(volume_node),
+                "soft": self._soft,
             },
             mrml.snapshot(volume_node),
             volume_node,
@@ -119,15 +124,16 @@ class Asker:
         volume_node, scene = question.volume_node, question.volume_node.GetScene()
         if scene is None or not scene.IsNodePresent(volume_node):
             raise InputError(
-                "The volume was removed while the server answered, so nothing was added: load it again and ask."
+                _("The volume was removed while the server answered, so nothing was added: load it again and ask.")
             )
         if mrml.volume_state(volume_node) != question.volume_state:
-            raise InputError("The volume was changed while the server answered, so nothing was added: ask again.")
+            raise InputError(_("The volume was changed while the server answered, so nothing was added: ask again."))
         outlined = apply_segmentation(
             received.reply, volume_node, received.arrived, replace_edited=replace_edited, undo=self.undo
         )
         if outlined is not None:
             self.undo.saved(outlined.node)
+            self.soft_masks.add(received.reply, outlined)
         conversation = self.conversation(volume_node)
         ids, kept = (outlined.segment_ids, outlined.kept) if outlined else ({}, ())
         conversation.add(Turn(question.prompt, received.reply.answer, ids, question.looked_at, kept))
@@ -165,7 +171,9 @@ class Asker:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            raise InputError("No server is chosen: give its address and token under Server, then test the connection.")
+            raise InputError(
+                _("No server is chosen: give its address and token under Server, then test the connection.")
+            )
         return self._connection
 
 
@@ -175,18 +183,25 @@ def _where(volume_node: Any, scope: str, orientations: tuple[str, ...]) -> tuple
         return {"scope": SCOPE_VOLUME}, ""
     if is_range(scope):
         planes = parse_range(scope)
-        _check_orientation(f"The range is {planes.orientation}", planes.orientation, orientations)
-        words = f"{planes.orientation} slices {planes.first} to {planes.last}"
+        _check_orientation(
+            _("The range is {orientation}").format(orientation=planes.orientation), planes.orientation, orientations
+        )
+        words = _("{orientation} slices {first} to {last}").format(**planes.to_json())
         return {"scope": SCOPE_RANGE, "plane": planes}, words
     plane = mrml.view_plane(volume_node, scope)
     orientation = mrml.orientation_of(plane)
-    _check_orientation(f"The {scope.lower()} slice lies nearest to {orientation}", orientation, orientations)
-    return {"scope": SCOPE_PLANE, "plane": plane}, f"{scope} slice"
+    _check_orientation(
+        _("The {view} slice lies nearest to {orientation}").format(view=scope.lower(), orientation=orientation),
+        orientation,
+        orientations,
+    )
+    return {"scope": SCOPE_PLANE, "plane": plane}, _("{view} slice").format(view=scope)
 
 
 def _check_orientation(where: str, orientation: str, orientations: tuple[str, ...]) -> None:
     if orientations and orientation not in orientations:
         raise InputError(
-            f"{where}, and this server's model was not trained on such planes: "
-            f"choose a view that is {' or '.join(orientations)}."
+            _("{where}, and this server's model was not trained on such planes: choose a view that is {names}.").format(
+                where=where, names=_(" or ").join(orientations)
+            )
         )

@@ -16,6 +16,7 @@ from MedSIGHTLib.case_segments import has_work
 from MedSIGHTLib.open_case import OpenCase
 from MedSIGHTLib.report_store import report_node_of
 from MedSIGHTLib.segments import new_segmentation, segmentation_of
+from MedSIGHTLib.translating import _
 
 _ATTRIBUTE = "MedSIGHT.Case"
 _EDITOR = "SegmentEditor"  # the singleton tag of the node that Slicer's own module edits by
@@ -57,7 +58,9 @@ def load_image(path: Path, name: str) -> slicer.vtkMRMLScalarVolumeNode:
         if node is not None:
             slicer.mrmlScene.RemoveNode(node)
         raise VolumeError(
-            f"Slicer cannot read the image of the case {name}: skip it, and tell whoever looks after the server."
+            _(
+                "Slicer cannot read the image of the case {name}: skip it, and tell whoever looks after the server."
+            ).format(name=name)
         )
     storage = node.GetStorageNode()
     if storage is not None:  # or a saved scene would look for a file that has gone

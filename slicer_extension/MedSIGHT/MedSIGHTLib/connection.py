@@ -14,6 +14,7 @@ from typing import Any, Callable, Mapping
 
 from medsight_core.client import MedSightClient, Progress, Reply, ServerInfo
 from medsight_core.errors import CancelledError, InputError, MedSightError, NotFoundError
+from MedSIGHTLib.translating import _
 from MedSIGHTLib.volume_file import Snapshot
 from MedSIGHTLib.waiting import PREPARE, UPLOAD
 
@@ -69,7 +70,7 @@ class Connection:
 
     def close(self) -> None:
         """Make the server forget all volumes, if it is there to listen."""
-        sessions, self._sessions = {session for _, session in self._sessions.values()}, {}
+        sessions, self._sessions = {session for __, session in self._sessions.values()}, {}
         for session in sessions:
             if not self._forget(session):
                 break
@@ -93,7 +94,7 @@ class Connection:
             shutil.rmtree(folder, ignore_errors=True)
         if snapshot.content() != content:
             self._forget(session)
-            raise InputError("The volume was changed while it was sent: ask again.")
+            raise InputError(_("The volume was changed while it was sent: ask again."))
         return session
 
     def _session_with(self, content: str) -> str | None:
@@ -101,12 +102,12 @@ class Connection:
 
     def _remember(self, volume: str, content: str, session: str) -> None:
         """Keep few volumes on the server: the newest content of each, and the newest volumes."""
-        before = {known for _, known in self._sessions.values()}
+        before = {known for __, known in self._sessions.values()}
         self._sessions.pop(volume, None)
         self._sessions[volume] = (content, session)
         while len(self._sessions) > _MAX_VOLUMES:
             del self._sessions[next(iter(self._sessions))]
-        for unused in before.difference(known for _, known in self._sessions.values()):
+        for unused in before.difference(known for __, known in self._sessions.values()):
             self._forget(unused)
 
     def _forget(self, session: str) -> bool:
@@ -118,4 +119,4 @@ class Connection:
 
 def _look(cancel: threading.Event) -> None:
     if cancel.is_set():
-        raise CancelledError("The question was cancelled before it was sent.")
+        raise CancelledError(_("The question was cancelled before it was sent."))

@@ -16,6 +16,7 @@ from MedSIGHTLib.background import Background
 from MedSIGHTLib.local_server_section import LocalServerSection
 from MedSIGHTLib.parameters import ServerSettings
 from MedSIGHTLib.style import Colors, sentence
+from MedSIGHTLib.translating import _
 
 
 class ConnectionSection:
@@ -33,7 +34,7 @@ class ConnectionSection:
         ui.connectButton.connect("clicked()", self.test)
         ui.addressEdit.connect("returnPressed()", self.test)
         ui.tokenEdit.connect("returnPressed()", self.test)
-        self._show("idle", "Not connected")
+        self._show("idle", _("Not connected"))
 
     def use(self) -> bool:
         """Take address and token from the panel; False when they cannot be used, which the section then says."""
@@ -52,7 +53,7 @@ class ConnectionSection:
         """Check address and token in the background, and show who answers or what is wrong."""
         if self.background.busy or not self.use():
             return
-        self._show("busy", f"Testing {self.settings.address} …")
+        self._show("busy", _("Testing {address} …").format(address=self.settings.address))
         self.ui.connectButton.enabled = False
         self.background.run(lambda tell: self.asker.info(), self._answered, self._failed)
 
@@ -69,10 +70,10 @@ class ConnectionSection:
 
     def _answered(self, info: ServerInfo) -> None:
         self.info = info
-        model = " ".join(part for part in (info.model.id, info.model.version) if part) or "a model without a name"
-        text = f"Connected · {model}"
+        model = " ".join(part for part in (info.model.id, info.model.version) if part) or _("a model without a name")
+        text = _("Connected · {model}").format(model=model)
         if CAPABILITY_JOBS not in info.capabilities:
-            text += " · older server: no progress and no text until the answer is there"
+            text += _(" · older server: no progress and no text until the answer is there")
         self._show("good", text)
         self.ui.serverSection.collapsed = True
         self.ui.connectButton.enabled = True

@@ -17,6 +17,7 @@ from MedSIGHTLib.case_segments import has_work
 from MedSIGHTLib.case_store import case_of, load_image, ready_to_edit, set_case, volume_of
 from MedSIGHTLib.kept_label import KeptLabel, place_beside, place_kept
 from MedSIGHTLib.open_case import OpenCase
+from MedSIGHTLib.translating import _
 
 LABEL, REDO, REVIEW = TASKS = ("label", "redo", "review")
 _TAG = "final"
@@ -123,7 +124,9 @@ def _beside(fetched: Fetched, volume: Any, before: OpenCase) -> str:
         place_beside(fetched.kept, volume)
     except MedSightError as error:
         return str(error)
-    return f"Version {fetched.case.base_version} came in since you began: it is shown beside your own, to compare."
+    return _("Version {base_version} came in since you began: it is shown beside your own, to compare.").format(
+        base_version=fetched.case.base_version
+    )
 
 
 def _open_case(chosen: Case | ListedCase, versions: Versions, latest: Version | None) -> OpenCase:

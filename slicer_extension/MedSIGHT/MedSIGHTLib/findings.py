@@ -28,7 +28,8 @@ class Structure:
 
     segment_id: in MedSIGHT's segmentation of the volume. name, color (0..1 each), by_hand (a person has renamed or
     changed what the model outlined), measured (None when there is no outline any more) and unit (of ``measured.mean``,
-    "HU" or empty): as they were when the report was measured last.
+    "HU" or empty): as they were when the report was measured last. confidence: 0..1, the answer's; None for
+    none.
     """
 
     segment_id: str
@@ -37,6 +38,7 @@ class Structure:
     by_hand: bool = False
     measured: Measurements | None = None
     unit: str = ""
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _finding(turn: Turn) -> Finding:
         text = text.replace(f" [{region.label}]", "")
         segment_id = turn.segment_ids.get(region.label)
         if segment_id:
-            structures.append(Structure(segment_id, region.name, region.color))
+            structures.append(Structure(segment_id, region.name, region.color, confidence=region.confidence))
     return Finding(text, turn.prompt, turn.looked_at, turn.answer.model, tuple(structures))
 
 
@@ -157,6 +159,7 @@ def _read_structure(data: Mapping[str, Any]) -> Structure:
         bool(data["by_hand"]),
         measured,
         str(data["unit"]),
+        None if data.get("confidence") is None else _number(data["confidence"]),
     )
 
 

@@ -24,6 +24,7 @@ from MedSIGHTLib.case_store import BESIDE_ATTRIBUTE, load_image
 from MedSIGHTLib.label_file import Outlines, labelmap_of, read_label
 from MedSIGHTLib.outline import outline_of
 from MedSIGHTLib.segments import layer_image, layer_scalars, new_segmentation, segmentation_of
+from MedSIGHTLib.translating import _
 
 _TOLERANCE = 0.05  # of the smallest voxel edge, as the server takes it
 _NAMELESS = "label"
@@ -132,7 +133,11 @@ def _through_slicer(kept: KeptLabel) -> Outlines:
             raise ValueError("an image")
         return labelmap_of(whole, mrml.affine_lps(node))
     except ValueError:
-        raise VolumeError(f"Version {kept.version.version} of the label is an image and no label: draw anew.") from None
+        raise VolumeError(
+            _("Version {version} of the label is an image and no label: draw anew.").format(
+                version=kept.version.version
+            )
+        ) from None
     finally:
         slicer.mrmlScene.RemoveNode(node)
 
@@ -147,8 +152,10 @@ def _first_voxel(outlines: Outlines, volume_node: Any, version: int) -> tuple[in
     inside = (first >= 0).all() and (first + shape <= volume_node.GetImageData().GetDimensions()).all()
     if not inside or apart > _TOLERANCE * np.linalg.norm(affine[:3, :3], axis=0).min():
         raise VolumeError(
-            f"Version {version} of the label does not lie on the image's voxels, so it is not shown: draw anew, or "
-            "fetch it with MONAI Label's own client."
+            _(
+                "Version {version} of the label does not lie on the image's voxels, so it is not shown: "
+                "draw anew, or fetch it with MONAI Label's own client."
+            ).format(version=version)
         )
     i, j, k = (int(n) for n in first)
     return i, j, k

@@ -15,6 +15,7 @@ import numpy as np
 from medsight_core.client import Reply
 from medsight_core.errors import ServerError, VolumeError
 from MedSIGHTLib.fingerprint import fingerprint
+from MedSIGHTLib.translating import _
 
 _TYPES = {
     **dict.fromkeys(("uchar", "unsigned char", "uint8", "uint8_t"), np.uint8),
@@ -66,14 +67,19 @@ def read_outlines(reply: Reply) -> Outlines | None:
         outlines = _parse(reply.segmentation)
     except (KeyError, ValueError, IndexError, MemoryError, zlib.error):
         raise ServerError(
-            "The outlines that the server sent cannot be read: ask again, and look at the server's log if it stays so."
+            _(
+                "The outlines that the server sent cannot be read: ask again, and look at the server's "
+                "log if it stays so."
+            )
         ) from None
     found = sorted(segment.label for segment in outlines.segments)
     named = sorted(region.label for region in reply.answer.regions)
     if found != named:
         raise ServerError(
-            f"The server's outlines have the labels {found} and its answer {named}: "
-            "ask again, and check that the server is of this version."
+            _(
+                "The server's outlines have the labels {found} and its answer {named}: ask again, and "
+                "check that the server is of this version."
+            ).format(found=found, named=named)
         )
     return outlines
 
@@ -87,7 +93,10 @@ def read_label(content: bytes) -> Outlines:
         return _parse(content)
     except (KeyError, ValueError, IndexError, MemoryError, zlib.error):
         raise VolumeError(
-            "The label that the server keeps cannot be read here: fetch it with MONAI Label's own client, or draw anew."
+            _(
+                "The label that the server keeps cannot be read here: fetch it with MONAI Label's own "
+                "client, or draw anew."
+            )
         ) from None
 
 
@@ -110,7 +119,7 @@ def _parse(content: bytes) -> Outlines:
         if separator:
             values[key] = value
         elif ": " in line:
-            key, _, fields[key] = line.partition(": ")
+            key, __, fields[key] = line.partition(": ")
             fields[key] = fields[key].strip()
     layers = _layers(fields, data)
     if "Segment0_ID" not in values:

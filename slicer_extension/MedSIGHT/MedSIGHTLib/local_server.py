@@ -18,6 +18,7 @@ from typing import Mapping
 
 from medsight_core.errors import InputError, NotFoundError, ServerError
 from medsight_core.protocol import DEFAULT_PORT, SERVING, TOKEN_ENVIRONMENT
+from MedSIGHTLib.translating import _
 
 _HOST = "127.0.0.1"
 _LAST_LINES = 20  # of what the server says
@@ -37,8 +38,10 @@ def find_program(chosen: str, checkout: Path | None, environment: Mapping[str, s
         found = _program_in(Path(chosen).expanduser().absolute())
         if found is None:
             raise NotFoundError(
-                f"There is no medsight program at {chosen}: choose the program itself, or the folder of the Python "
-                "environment that it was installed into."
+                _(
+                    "There is no medsight program at {chosen}: choose the program itself, or the folder of "
+                    "the Python environment that it was installed into."
+                ).format(chosen=chosen)
             )
         return found
     on_path = shutil.which("medsight", path=environment.get("PATH", ""))
@@ -46,10 +49,12 @@ def find_program(chosen: str, checkout: Path | None, environment: Mapping[str, s
     if found:
         return found
     command = f"make -C {checkout} install" if checkout and (checkout / "Makefile").is_file() else "make install"
-    where = "" if checkout else " in a copy of MedSIGHT's source code"
+    where = "" if checkout else _(" in a copy of MedSIGHT's source code")
     raise NotFoundError(
-        f"No MedSIGHT server is installed on this computer: type '{command}' in a terminal{where} once, then start it "
-        "here; or choose its medsight program."
+        _(
+            "No MedSIGHT server is installed on this computer: type '{command}' in a terminal{where} "
+            "once, then start it here; or choose its medsight program."
+        ).format(command=command, where=where)
     )
 
 
@@ -79,7 +84,9 @@ class LocalServer:
             studies.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"The studies folder {studies} cannot be made ({error.strerror}): move away what is in its place."
+                _("The studies folder {studies} cannot be made ({reason}): move away what is in its place.").format(
+                    studies=studies, reason=error.strerror
+                )
             ) from None
         command = [str(program), "serve", "--studies", str(studies), "--host", _HOST, "--port", str(_free_port())]
         try:
@@ -94,7 +101,9 @@ class LocalServer:
             )
         except OSError as error:
             raise InputError(
-                f"{program} cannot be started ({error.strerror}): choose another medsight program."
+                _("{program} cannot be started ({reason}): choose another medsight program.").format(
+                    program=program, reason=error.strerror
+                )
             ) from None
         self._reader = threading.Thread(target=self._read, name="MedSIGHT server", daemon=True)
         self._reader.start()
@@ -108,9 +117,9 @@ class LocalServer:
         """Why it ended by itself, in the server's own last words."""
         self._reader.join(1.0)
         spoken = (line.strip(_FRAME) for line in reversed(self._said))
-        last = next((line for line in spoken if line), "it said nothing")
-        when = "has stopped" if self.address else "stopped while starting"
-        return ServerError(f"The server on this computer {when}: {last}")
+        last = next((line for line in spoken if line), _("it said nothing"))
+        when = _("has stopped") if self.address else _("stopped while starting")
+        return ServerError(_("The server on this computer {when}: {last}").format(when=when, last=last))
 
     def wait(self, seconds: float) -> None:
         """Give the thread that listens to the server the time to hear it."""

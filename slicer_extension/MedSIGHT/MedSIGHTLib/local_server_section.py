@@ -18,6 +18,7 @@ from medsight_core.errors import MedSightError
 from MedSIGHTLib.local_server import LocalServer, find_program
 from MedSIGHTLib.parameters import ServerSettings
 from MedSIGHTLib.style import Colors
+from MedSIGHTLib.translating import _
 
 _POLL_MILLISECONDS = 250
 # As in `background`: Slicer's event loop keeps Python's lock, so the thread that listens gets it for this long.
@@ -76,7 +77,7 @@ class LocalServerSection:
         if self._server is not None:
             self._server.ask_to_stop()
             self._since, self._stopping = time.monotonic(), True
-            self._show("busy", "Stopping the server on this computer …")
+            self._show("busy", _("Stopping the server on this computer …"))
 
     def close(self) -> None:
         """End the server, if there is one, and await nothing any more."""
@@ -98,10 +99,20 @@ class LocalServerSection:
             self.close()
             self._show("problem", failure)
         elif not server.address:
-            self._show("busy", f"Starting the server on this computer · {time.monotonic() - self._since:.0f} s")
+            self._show(
+                "busy",
+                _("Starting the server on this computer · {seconds} s").format(
+                    seconds=f"{time.monotonic() - self._since:.0f}"
+                ),
+            )
         elif not self._answers:
             self._answers = True
-            self._show("good", f"Running on this computer until Slicer closes · studies in {self._settings.studies}")
+            self._show(
+                "good",
+                _("Running on this computer until Slicer closes · studies in {studies}").format(
+                    studies=self._settings.studies
+                ),
+            )
             self._ready(server.address, server.token)
 
     def _end_stopping(self, server: LocalServer) -> None:
@@ -111,13 +122,13 @@ class LocalServerSection:
             server.stop(seconds=0)
         answered = self._answers
         self.close()
-        self._show("idle", "The server on this computer was stopped.")
+        self._show("idle", _("The server on this computer was stopped."))
         if answered:
             self._ready(*self._before)
 
     def _show(self, state: str, text: str) -> None:
         ui, color = self.ui, self._colors.state(state)
-        ui.localButton.text = "Stop server" if self.running else "Start server"
+        ui.localButton.text = _("Stop server") if self.running else _("Start server")
         ui.localButton.enabled = not self._stopping
         ui.programEdit.enabled = not self.running
         ui.localLabel.text = f"<span style='color:{color}'>{html.escape(text)}</span>" if text else ""

@@ -14,6 +14,7 @@ import vtk
 
 from medsight_core.errors import InputError, VolumeError
 from medsight_core.protocol import PlaneRequest
+from MedSIGHTLib.translating import _
 from MedSIGHTLib.volume_file import Snapshot
 
 _MODALITIES = ("CT", "MR", "US", "XR")
@@ -50,10 +51,12 @@ def snapshot(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Snapshot:
     """
     image = volume_node.GetImageData()
     if image is None or min(image.GetDimensions()) < 1 or image.GetPointData().GetScalars() is None:
-        raise VolumeError("The chosen volume holds no voxels: load it again, or choose another.")
+        raise VolumeError(_("The chosen volume holds no voxels: load it again, or choose another."))
     if image.GetNumberOfScalarComponents() != 1:
         raise VolumeError(
-            f"The chosen volume has {image.GetNumberOfScalarComponents()} values per voxel: choose a grey-value volume."
+            _("The chosen volume has {count} values per voxel: choose a grey-value volume.").format(
+                count=image.GetNumberOfScalarComponents()
+            )
         )
     _transform_to_world(volume_node)
     return Snapshot(slicer.util.arrayFromVolume(volume_node), affine_lps(volume_node))
@@ -84,7 +87,11 @@ def view_plane(volume_node: slicer.vtkMRMLScalarVolumeNode, view: str) -> PlaneR
     for node in _slice_nodes(volume_node.GetScene()):
         if node.GetLayoutName() == view:
             return slice_plane(node, volume_node)
-    raise InputError(f"There is no {view.lower()} slice view: choose a layout with one, or ask about the whole volume.")
+    raise InputError(
+        _("There is no {view} slice view: choose a layout with one, or ask about the whole volume.").format(
+            view=view.lower()
+        )
+    )
 
 
 def views_along(scene: slicer.vtkMRMLScene, orientation: str) -> list[slicer.vtkMRMLSliceNode]:
@@ -135,8 +142,10 @@ def slice_plane(slice_node: slicer.vtkMRMLSliceNode, volume_node: slicer.vtkMRML
     half_voxel = np.abs(lps(ijk_to_ras[:3, :3].T) @ normal).sum() / 2
     if low[2] > half_voxel or high[2] < -half_voxel:
         raise InputError(
-            f"The {slice_node.GetLayoutName().lower()} slice does not cut the chosen volume: "
-            "scroll it into the volume, or ask about the whole volume."
+            _(
+                "The {view} slice does not cut the chosen volume: scroll it into the volume, or ask "
+                "about the whole volume."
+            ).format(view=slice_node.GetLayoutName().lower())
         )
 
     extent = float(max(high[0] - low[0], high[1] - low[1]))
@@ -198,7 +207,7 @@ def _transform_to_world(volume_node: slicer.vtkMRMLScalarVolumeNode) -> np.ndarr
     matrix = vtk.vtkMatrix4x4()
     parent = volume_node.GetParentTransformNode()
     if parent is not None and not parent.GetMatrixTransformToWorld(matrix):
-        raise VolumeError("The chosen volume is under a transform that bends it: harden the transform, then ask.")
+        raise VolumeError(_("The chosen volume is under a transform that bends it: harden the transform, then ask."))
     return _array(matrix)
 
 

@@ -22,30 +22,36 @@ from medsight_core.protocol import SCOPE_VOLUME
 from MedSIGHTLib.asking import Asker, Prepared, Received
 from MedSIGHTLib.background import Background, later
 from MedSIGHTLib.connection_section import ConnectionSection
+from MedSIGHTLib.panel_words import notice_html, suggestions_html
 from MedSIGHTLib.parameters import AnnotatorSettings, Parameters, ServerSettings
 from MedSIGHTLib.pointing import Pointer
 from MedSIGHTLib.prompt_box import KEYS, PromptBox
 from MedSIGHTLib.report_section import ReportSection
 from MedSIGHTLib.scope_section import ScopeSection
+from MedSIGHTLib.segment_section import SegmentSection
 from MedSIGHTLib.segments import segmentation_of
 from MedSIGHTLib.style import Colors, sentence
 from MedSIGHTLib.suggestions import suggestions_for
 from MedSIGHTLib.thread_view import ThreadView
+from MedSIGHTLib.training_section import TrainingSection
+from MedSIGHTLib.translating import _
 from MedSIGHTLib.waiting import Waiting
 from MedSIGHTLib.worklist_section import Surroundings, WorklistSection
 
 _WORKLIST_PLACE = 2  # in the panel's layout: below the server
 _CLOCK_MILLISECONDS = 100
 _CANCEL_MILLISECONDS = 900  # what has not ended by then is left to itself, so that all is over within a second
-_SCENE_CLOSED = "The scene was closed while the server answered, so nothing was added: load the volume again and ask."
-_VOLUME_REMOVED = "The volume was removed while the server answered, so nothing was added: load it again and ask."
+_SCENE_CLOSED = _(
+    "The scene was closed while the server answered, so nothing was added: load the volume again and ask."
+)
+_VOLUME_REMOVED = _("The volume was removed while the server answered, so nothing was added: load it again and ask.")
 
 
 class Panel(VTKObservationMixin):
     """The module's widgets, wired to one `Asker`."""
 
-    def __init__(self, widget: Any, worklist: Any, asker: Asker):
-        """``widget``: the loaded ``MedSIGHT.ui``; ``worklist``: ``Worklist.ui``, whose place is above the volume."""
+    def __init__(self, widget: Any, worklist: Any, training: Any, asker: Asker):
+        """``widget``: the loaded ``MedSIGHT.ui``; ``worklist``, ``training``: theirs, placed above the volume."""
         VTKObservationMixin.__init__(self)
         self.ui = slicer.util.childWidgetVariables(widget)
         self.asker = asker
@@ -65,17 +71,27 @@ class Panel(VTKObservationMixin):
         self.prompt = PromptBox(self.ui.promptEdit, self.ask, lambda: self.cancel(), self._earlier_prompts)
         keys = " &nbsp; ".join(f"<b>{key}</b> {words}" for key, words in KEYS)
         self.ui.keysLabel.text = f"<span style='color:{self._colors.muted}'>{keys}</span>"
-        self.pointer = Pointer(self._select_segment, self._say, later)
+        self.segments = SegmentSection(self.ui, asker, self._colors, self._say, self._refresh)
+        self.pointer = Pointer(self.segments.select, self._say, later)
         self.thread = ThreadView(self.ui.answerBrowser, self.pointer, self._colors)
         self.report = ReportSection(self.ui, self.pointer, self._colors, self._say)
-        widget.layout().insertWidget(_WORKLIST_PLACE, worklist)
+        for place, section in enumerate((worklist, training), _WORKLIST_PLACE):
+            widget.layout().insertWidget(place, section)
+        annotator = AnnotatorSettings(slicer.app.userSettings())
+        self.training = TrainingSection(
+            slicer.util.childWidgetVariables(training), self.connection, annotator, self._colors
+        )
         self.worklist = WorklistSection(
             slicer.util.childWidgetVariables(worklist),
             self.connection,
-            AnnotatorSettings(slicer.app.userSettings()),
+            annotator,
             self._colors,
             Surroundings(
-                lambda: self.volume, self.ui.volumeSelector.setCurrentNode, self.ask_when_free, self._answers_about
+                lambda: self.volume,
+                self.ui.volumeSelector.setCurrentNode,
+                self.ask_when_free,
+                self._answers_about,
+                self.training.label_came_in,
             ),
         )
         self._clock = self._timer(_CLOCK_MILLISECONDS, self._show_waiting)
@@ -115,6 +131,8 @@ class Panel(VTKObservationMixin):
         self.background.forget()
         self.connection.close()
         self.worklist.close()
+        self.training.close()
+        self.segments.close()
         self.pointer.close()
         self.removeObservers()
         # Its own short work: the application is closing and must not wait for a server that does not answer.
@@ -172,7 +190,7 @@ class Panel(VTKObservationMixin):
 
     def _answered(self, question: Prepared, received: Received) -> None:
         if question.cancel.is_set():
-            self._failed(question, CancelledError("The question was cancelled, and its answer was not used."))
+            self._failed(question, CancelledError(_("The question was cancelled, and its answer was not used.")))
             return
         replace_edited, waiting = self.ui.replaceEditedBox.checked, self._waiting
         self._end_waiting()
@@ -204,7 +222,7 @@ class Panel(VTKObservationMixin):
         self.asker.abandon()
         self._failed(
             self._question,
-            CancelledError("The question was cancelled here; what was on its way to the server ends by itself."),
+            CancelledError(_("The question was cancelled here; what was on its way to the server ends by itself.")),
         )
 
     def _end_waiting(self) -> None:
@@ -279,6 +297,7 @@ class Panel(VTKObservationMixin):
         self._refresh()
         if self.info is not None:
             self.worklist.look()
+        self.training.connected()
 
     def _answers_about(self, volume: Any) -> bool:
         return self._question is not None and self._question.volume_node is volume
@@ -294,15 +313,13 @@ class Panel(VTKObservationMixin):
         if node is None:
             return
         self.pointer.close()
+        self.segments.close()
         try:
             step(node)
             self._say("")
         except MedSightError as error:
             self._say(str(error), "problem")
         self._refresh()
-
-    def _select_segment(self, segment_id: str) -> None:
-        self.ui.segmentsTable.setSelectedSegmentIDs([segment_id])
 
     def _take_suggestion(self, prompt: str) -> None:
         self.ui.promptEdit.plainText = prompt
@@ -319,7 +336,7 @@ class Panel(VTKObservationMixin):
         self.scope.offer(self.info, volume, self.scope.chosen)
         why_not = self._why_not()
         ui.askButton.enabled = not why_not
-        ui.askButton.toolTip = why_not or "Send the question (Ctrl+Enter)"
+        ui.askButton.toolTip = why_not or _("Send the question (Ctrl+Enter)")
         ui.cancelButton.visible = ui.progressBar.visible = busy
         ui.cancelButton.enabled = busy and not (self._question and self._question.cancel.is_set())
         conversation = self.asker.conversation(volume)
@@ -328,24 +345,24 @@ class Panel(VTKObservationMixin):
         self.report.show(volume)
         self.worklist.show()
         node = segmentation_of(volume) if volume is not None else None
-        ui.segmentsTable.setSegmentationNode(node)
-        for name in ("segmentsTable", "segmentsLabel", "replaceEditedBox", "undoButton", "redoButton"):
-            getattr(ui, name).visible = node is not None
+        self.segments.show(node, volume)
         ui.undoButton.enabled = not busy and self.asker.undo.can_undo(node)
         ui.redoButton.enabled = not busy and self.asker.undo.can_redo(node)
         self._show_suggestions()
         self._show_status()
         turns = conversation.turns
-        self._show_notice(turns[-1].answer if turns else None)
+        answer = turns[-1].answer if turns else None
+        model = answer.model if answer else self.info.model if self.info else None
+        ui.noticeLabel.text = notice_html(answer.notice if answer else NOTICE, model, self._colors)
 
     def _why_not(self) -> str:
         """Why a question cannot be asked now; empty when it can."""
         if self.background.busy:
-            return "Waiting for the server"
+            return _("Waiting for the server")
         if self.volume is None:
-            return "Load a volume first"
+            return _("Load a volume first")
         if not self.prompt.text.strip():
-            return "Write a question first"
+            return _("Write a question first")
         return ""
 
     def _show_waiting(self) -> None:
@@ -356,7 +373,7 @@ class Panel(VTKObservationMixin):
         bar.maximum = 0 if done is None else 100
         bar.value = 0 if done is None else round(100 * done)
         cancelled = self._question is not None and self._question.cancel.is_set()
-        self._say("Cancelling …" if cancelled else self._waiting.sentence(time.monotonic()))
+        self._say(_("Cancelling …") if cancelled else self._waiting.sentence(time.monotonic()))
         self._show_thread()
 
     def _show_thread(self) -> None:
@@ -365,26 +382,8 @@ class Panel(VTKObservationMixin):
         self.thread.show(self.asker.conversation(volume), volume, waiting)
 
     def _show_suggestions(self) -> None:
-        prompts = suggestions_for(self.volume, self.info)
-        style = f"color:{self._colors.link}; text-decoration:none"
-        links = " &nbsp;·&nbsp; ".join(
-            f"<a href='{html.escape(prompt)}' style='{style}'>{html.escape(prompt)}</a>" for prompt in prompts
-        )
-        self.ui.suggestionsLabel.text = (
-            f"<span style='color:{self._colors.muted}'>Try</span> &nbsp;{links}" if links else ""
-        )
-        self.ui.suggestionsLabel.visible = bool(links)
-
-    def _show_notice(self, answer: Any) -> None:
-        model = answer.model if answer else self.info.model if self.info else None
-        notice = answer.notice if answer else NOTICE
-        if model is None:
-            about = "The model's licence is shown once a server is connected."
-        else:
-            about = f"Model {model.id} {model.version} · licence: {model.licence or 'not stated by the server'}"
-        self.ui.noticeLabel.text = (
-            f"<b>{html.escape(notice)}</b><br><span style='color:{self._colors.muted}'>{html.escape(about)}</span>"
-        )
+        text = suggestions_html(suggestions_for(self.volume, self.info), self._colors)
+        self.ui.suggestionsLabel.text, self.ui.suggestionsLabel.visible = text, bool(text)
 
     def _say(self, text: str, state: str = "idle") -> None:
         self._message = (text, state)
@@ -393,7 +392,7 @@ class Panel(VTKObservationMixin):
     def _show_status(self) -> None:
         text, state = self._message
         if not text and self.volume is None:
-            text = "Load a volume to ask about."
+            text = _("Load a volume to ask about.")
         color = self._colors.state(state)
         self.ui.statusLabel.text = f"<span style='color:{color}'>{html.escape(text)}</span>" if text else ""
         self.ui.statusLabel.visible = bool(text)

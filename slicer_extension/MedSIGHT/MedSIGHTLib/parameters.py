@@ -170,6 +170,24 @@ class AnnotatorSettings:
         self._set("FirstQuestion", value.strip())
 
     @property
+    def submitted_too(self) -> bool:
+        """Whether labels that nobody has reviewed are learned from."""
+        return self._text("SubmittedToo", "false") == "true"
+
+    @submitted_too.setter
+    def submitted_too(self, value: bool) -> None:
+        self._set("SubmittedToo", "true" if value else "false")
+
+    @property
+    def train_by_itself(self) -> bool:
+        """Whether a training starts when a label comes in."""
+        return self._text("TrainByItself", "false") == "true"
+
+    @train_by_itself.setter
+    def train_by_itself(self, value: bool) -> None:
+        self._set("TrainByItself", "true" if value else "false")
+
+    @property
     def go_on(self) -> bool:
         """Whether the next case is taken once one is handed in."""
         return self._text("GoOn", "false") == "true"

@@ -9,6 +9,7 @@ from typing import Any, Callable
 
 from MedSIGHTLib.segments import segmentation_of
 from MedSIGHTLib.showing import Spotlight, set_visible, show_segment
+from MedSIGHTLib.translating import _
 
 _BLINK_MILLISECONDS = 200
 
@@ -31,7 +32,7 @@ class Pointer:
         self.close()
         node = segmentation_of(volume)
         if node is None or not show_segment(node, segment_id):
-            self._say("That segment is no longer in the scene: ask again to get it back.")
+            self._say(_("That segment is no longer in the scene: ask again to get it back."))
             return
         self._select(segment_id)
         set_visible(node, segment_id, False)

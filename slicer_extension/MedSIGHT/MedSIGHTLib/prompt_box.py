@@ -10,9 +10,10 @@ from typing import Any, Callable, Sequence
 import qt
 
 from MedSIGHTLib.prompt_memory import PromptMemory
+from MedSIGHTLib.translating import _
 
 # As the panel lists them.
-KEYS = (("Ctrl+Enter", "ask"), ("Esc", "cancel"), ("↑ ↓", "earlier questions"), ("Tab", "next"))
+KEYS = (("Ctrl+Enter", _("ask")), ("Esc", _("cancel")), ("↑ ↓", _("earlier questions")), ("Tab", _("next")))
 
 
 class PromptBox:

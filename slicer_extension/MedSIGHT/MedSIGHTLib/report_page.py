@@ -13,15 +13,17 @@ from typing import Mapping
 
 from medsight_core.answer import NOTICE, ModelInfo
 from MedSIGHTLib.findings import Finding, Report, Structure
+from MedSIGHTLib.translating import _
 
 TITLE = "MedSIGHT report"
 CHOSEN = "chosen"  # name of the anchor at the finding that is chosen in the panel
-_EMPTY = "Nothing is written here yet."
-_GONE = "no longer outlined in the scene"
-_ABOUT = (
+_EMPTY = _("Nothing is written here yet.")
+_GONE = _("no longer outlined in the scene")
+_ABOUT = _(
     "Volumes, diameters and means were measured in the outlines as they were when the report was written. "
     "Largest diameter: between any two points of an outline's surface. "
-    "Mean: of the volume's values inside the outline; HU only where the volume says that it is CT."
+    "Mean: of the volume's values inside the outline; HU only where the volume says that it is CT. "
+    "Confidence: the model's own, in what nobody has changed."
 )
 _LEFT = {"axial": "R", "coronal": "R", "sagittal": "A"}  # which side of the patient is on the left of a picture
 _STYLE = """
@@ -65,10 +67,10 @@ def as_text(report: Report) -> str:
         first, *rest = (finding.text or _EMPTY).splitlines() or [_EMPTY]
         lines += [f"{number}. {first}", *(f"   {line}".rstrip() for line in rest)]
         if finding.question:
-            lines.append(f"   Asked: {' '.join(_asked(finding).split())}")
+            lines.append("   " + _("Asked: {question}").format(question=" ".join(_asked(finding).split())))
         lines += [f"   - {_one_line(structure)}" for structure in finding.structures]
         lines.append("")
-    lines += [f"Model: {_model(model)}" for model in report.models]
+    lines += [_model(model) for model in report.models]
     return "\n".join([*lines, _ABOUT, ""])
 
 
@@ -76,7 +78,7 @@ def as_html(report: Report, pictures: Mapping[str, KeyImage]) -> str:
     """The report as a web page that needs no other file and runs nothing; ``pictures`` by segment id."""
     left = dict(pictures)  # each is shown once, where its structure is named first
     sections = "".join(_section(number, finding, left) for number, finding in enumerate(report.findings, 1))
-    models = "".join(f"<p>Model: {html.escape(_model(model))}</p>" for model in report.models)
+    models = "".join(f"<p>{html.escape(_model(model))}</p>" for model in report.models)
     return (
         "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
         # The browser, too, is told that nothing here may run or be fetched.
@@ -129,16 +131,18 @@ def _asked(finding: Finding) -> str:
 
 
 def _model(model: ModelInfo) -> str:
-    return f"{model.id} {model.version}".strip() + f", licence: {model.licence or 'not stated by the server'}"
+    name, licence = f"{model.id} {model.version}".strip(), model.licence or _("not stated by the server")
+    return _("Model: {name}, licence: {licence}").format(name=name, licence=licence)
 
 
-def _numbers(structure: Structure) -> tuple[str, str, str] | None:
-    """Volume, largest diameter and mean with their units; None when there is nothing to measure."""
+def _numbers(structure: Structure) -> tuple[str, str, str, str] | None:
+    """Volume, largest diameter and mean with their units, and confidence; None when there is nothing to measure."""
     measured = structure.measured
     if measured is None:
         return None
     mean = "" if measured.mean is None else f"{_number(measured.mean)} {structure.unit}".strip()
-    return f"{_number(measured.volume_ml)} ml", f"{_number(measured.diameter_mm)} mm", mean
+    sure = "" if structure.by_hand or structure.confidence is None else f"{structure.confidence:.0%}"
+    return f"{_number(measured.volume_ml)} ml", f"{_number(measured.diameter_mm)} mm", mean, sure
 
 
 def _number(value: float) -> str:
@@ -147,15 +151,18 @@ def _number(value: float) -> str:
 
 
 def _name(structure: Structure) -> str:
-    return structure.name + (" (changed by hand)" if structure.by_hand else "")
+    return structure.name + (" " + _("(changed by hand)") if structure.by_hand else "")
 
 
 def _one_line(structure: Structure) -> str:
     numbers = _numbers(structure)
     if numbers is None:
         return f"{structure.name}: {_GONE}"
-    volume, diameter, mean = numbers
-    return f"{_name(structure)}: {volume}, largest diameter {diameter}" + (f", mean {mean}" if mean else "")
+    volume, diameter, mean, confidence = numbers
+    words = [volume, _("largest diameter {length}").format(length=diameter)]
+    words += [_("mean {value}").format(value=mean)] if mean else []
+    words += [_("confidence {value}").format(value=confidence)] if confidence else []
+    return f"{_name(structure)}: {', '.join(words)}"
 
 
 def _section(number: int, finding: Finding, pictures: dict[str, KeyImage]) -> str:
@@ -163,7 +170,8 @@ def _section(number: int, finding: Finding, pictures: dict[str, KeyImage]) -> st
     body = f"{asked}<p class='text'>{number}. {html.escape(finding.text or _EMPTY)}</p>"
     if finding.structures:
         rows = "".join(_table_row(structure) for structure in finding.structures)
-        heads = "<th>Structure</th><th>Volume</th><th>Largest diameter</th><th>Mean</th>"
+        titles = _("Structure"), _("Volume"), _("Largest diameter"), _("Mean"), _("Confidence")
+        heads = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
         body += f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     figures = "".join(
         _figure(structure, pictures.pop(structure.segment_id))
@@ -177,8 +185,8 @@ def _table_row(structure: Structure) -> str:
     numbers = _numbers(structure)
     name = f"<span class='dot' style='background:{_color(structure)}'></span>{html.escape(structure.name)}"
     if numbers is None:
-        return f"<tr><td>{name}</td><td colspan='3'>{_GONE}</td></tr>"
-    hand = " <span class='hand'>(changed by hand)</span>" if structure.by_hand else ""
+        return f"<tr><td>{name}</td><td colspan='4'>{_GONE}</td></tr>"
+    hand = f" <span class='hand'>{_('(changed by hand)')}</span>" if structure.by_hand else ""
     return f"<tr><td>{name}{hand}</td>" + "".join(f"<td>{html.escape(words)}</td>" for words in numbers) + "</tr>"
 
 
@@ -192,8 +200,10 @@ def _figure(structure: Structure, picture: KeyImage) -> str:
 
 
 def _row(link: str, structure: Structure, text: str, muted: str) -> str:
-    numbers = _numbers(structure)
-    measured = " · ".join(filter(None, numbers)) if numbers else _GONE
+    *numbers, confidence = _numbers(structure) or ("",)
+    if confidence:
+        numbers.append(_("confidence {value}").format(value=confidence))
+    measured = " · ".join(filter(None, numbers)) or _GONE
     return (
         f"<tr><td><a href='{link}' style='text-decoration:none'>"
         f"<span style='color:{_color(structure)}'>\N{BLACK CIRCLE}</span>&nbsp;"

@@ -18,8 +18,9 @@ from MedSIGHTLib.report_page import CHOSEN, TITLE, as_rich_text, parse_link
 from MedSIGHTLib.report_store import load_report, save_report
 from MedSIGHTLib.reporting import collect_findings, export_report
 from MedSIGHTLib.style import Colors
+from MedSIGHTLib.translating import _
 
-_KINDS = "Web page with pictures (*.html);;Plain text (*.txt);;JSON (*.json)"
+_KINDS = _("Web page with pictures (*.html);;Plain text (*.txt);;JSON (*.json)")
 
 
 class ReportSection:
@@ -60,8 +61,14 @@ class ReportSection:
         except MedSightError as error:
             self._say(str(error), "problem")
             return
-        news = "1 finding was" if new == 1 else f"{new or 'No'} findings were"
-        self._say(f"{news} added to the report, and its outlines were measured anew.")
+        news = (
+            _("1 finding was added to the report, and its outlines were measured anew.")
+            if new == 1
+            else _("{count} findings were added to the report, and its outlines were measured anew.").format(
+                count=new or _("No")
+            )
+        )
+        self._say(news)
         self.show(self._volume)
 
     def add_note(self) -> None:
@@ -82,7 +89,7 @@ class ReportSection:
 
     def export(self) -> None:
         """Ask where to, and write a file."""
-        path = qt.QFileDialog.getSaveFileName(self.ui.reportSection, "Export report", f"{TITLE}.html", _KINDS)
+        path = qt.QFileDialog.getSaveFileName(self.ui.reportSection, _("Export report"), f"{TITLE}.html", _KINDS)
         if not path:
             return
         try:
@@ -90,7 +97,7 @@ class ReportSection:
         except MedSightError as error:
             self._say(str(error), "problem")
             return
-        self._say(f"The report was written to {path.name}.")
+        self._say(_("The report was written to {name}.").format(name=path.name))
         self.show(self._volume)
 
     def follow(self, url: Any) -> None:
@@ -135,7 +142,7 @@ class ReportSection:
         ui.noteButton.enabled = self._volume is not None
         ui.exportButton.enabled = bool(findings)
         ui.removeButton.enabled = ui.findingEdit.enabled = self._chosen is not None
-        ui.removeButton.text = "Remove finding" if self._place is None else "Remove structure"
+        ui.removeButton.text = _("Remove finding") if self._place is None else _("Remove structure")
         text = findings[self._chosen].text if self._chosen is not None else ""
         if text != ui.findingEdit.plainText:
             self._updating = True

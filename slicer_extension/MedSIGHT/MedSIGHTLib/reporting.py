@@ -22,6 +22,7 @@ from MedSIGHTLib.outline import Outline, outline_of
 from MedSIGHTLib.report_page import KeyImage, as_html, as_text
 from MedSIGHTLib.report_store import load_report, save_report
 from MedSIGHTLib.segments import is_as_answered, segmentation_of
+from MedSIGHTLib.translating import _
 from MedSIGHTLib.volume_file import Snapshot
 
 _WINDOW_PERCENTILES = (0.5, 99.5)
@@ -51,10 +52,14 @@ def export_report(volume_node: slicer.vtkMRMLScalarVolumeNode, path: str | Path)
     path = path if path.suffix else path.with_suffix(".html")
     kind = path.suffix.lower()
     if kind not in (".html", ".txt", ".json"):
-        raise InputError(f"A report cannot be written as {kind}: let the file's name end in .html, .txt or .json.")
+        raise InputError(
+            _("A report cannot be written as {kind}: let the file's name end in .html, .txt or .json.").format(
+                kind=kind
+            )
+        )
     report = load_report(volume_node)
     if not report.findings:
-        raise InputError("The report is empty: ask about the volume and collect the findings, or add a note.")
+        raise InputError(_("The report is empty: ask about the volume and collect the findings, or add a note."))
     snapshot, outlines = mrml.snapshot(volume_node), _outlines(report, volume_node)
     report = _measured(report, volume_node, snapshot, outlines)
     save_report(volume_node, report)
@@ -66,7 +71,7 @@ def export_report(volume_node: slicer.vtkMRMLScalarVolumeNode, path: str | Path)
         path.write_text(content, encoding="utf-8")
     except OSError:
         raise InputError(
-            "The report cannot be written there: choose another folder, or see whether the disk is full."
+            _("The report cannot be written there: choose another folder, or see whether the disk is full.")
         ) from None
     return path
 

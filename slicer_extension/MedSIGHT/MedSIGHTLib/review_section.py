@@ -13,9 +13,10 @@ from MedSIGHTLib.case_segments import has_work
 from MedSIGHTLib.case_store import case_of, set_case
 from MedSIGHTLib.open_case import OpenCase
 from MedSIGHTLib.submitting import send_review
+from MedSIGHTLib.translating import _
 
 _LEVELS = ("", "easy", "medium", "hard")
-_LEVEL_WORDS = ("not said", "easy", "medium", "hard")
+_LEVEL_WORDS = (_("not said"), _("easy"), _("medium"), _("hard"))
 
 
 class ReviewSection:
@@ -49,14 +50,14 @@ class ReviewSection:
 
     def approve(self) -> None:
         """The label may be learned from."""
-        self._say_of_it("approved", "Approved.")
+        self._say_of_it("approved", _("Approved."))
 
     def flag(self) -> None:
         """The label has to be corrected."""
         if not self.ui.commentEdit.text.strip():
-            self._say("Say in the comment what is wrong, so that somebody can correct it, then flag.", "problem")
+            self._say(_("Say in the comment what is wrong, so that somebody can correct it, then flag."), "problem")
             return
-        self._say_of_it("flagged", "Flagged: it comes to whoever corrects what was flagged.")
+        self._say_of_it("flagged", _("Flagged: it comes to whoever corrects what was flagged."))
 
     def _say_of_it(self, status: str, words: str) -> None:
         volume = self._volume
@@ -65,8 +66,10 @@ class ReviewSection:
             return
         if has_work(volume, case):
             self._say(
-                f"You have changed this label since version {case.base_version}: submit your version first, or undo "
-                "the change, because a review is of what the server keeps.",
+                _(
+                    "You have changed this label since version {base_version}: submit your version first, or "
+                    "undo the change, because a review is of what the server keeps."
+                ).format(base_version=case.base_version),
                 "problem",
             )
             return
@@ -77,7 +80,7 @@ class ReviewSection:
             return annotator.worklist(), annotator.name
 
         self._run(
-            "Sending the review …",
+            _("Sending the review …"),
             send,
             lambda sent: self._sent(volume, replace(case, status=status, level=level, comment=comment), words, *sent),
         )

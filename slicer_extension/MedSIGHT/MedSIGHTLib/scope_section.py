@@ -21,6 +21,7 @@ from medsight_core.protocol import (
 )
 from MedSIGHTLib import mrml
 from MedSIGHTLib.showing import show_slice
+from MedSIGHTLib.translating import _
 
 _UNKNOWN = (SCOPE_VOLUME, SCOPE_PLANE, SCOPE_RANGE)  # what a server can that has not said
 
@@ -107,5 +108,9 @@ class ScopeSection:
 
 def _words(scope: str) -> str:
     if scope == SCOPE_VOLUME:
-        return "Whole volume"
-    return f"Several {scope} slices" if scope in ORIENTATIONS else f"Current {scope.lower()} slice"
+        return _("Whole volume")
+    return (
+        _("Several {orientation} slices").format(orientation=scope)
+        if scope in ORIENTATIONS
+        else _("Current {view} slice").format(view=scope.lower())
+    )

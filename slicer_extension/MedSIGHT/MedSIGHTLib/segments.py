@@ -21,6 +21,7 @@ from medsight_core.errors import ServerError
 from MedSIGHTLib import mrml
 from MedSIGHTLib.fingerprint import fingerprint
 from MedSIGHTLib.label_file import FileSegment, Outlines, read_outlines
+from MedSIGHTLib.translating import _
 
 # Marks the one segmentation node of a volume that belongs to MedSIGHT; the name under which a segment was answered; and
 # its voxels as they were put there.
@@ -226,11 +227,17 @@ def layer_image(
     return image
 
 
+def outline_print(segment: slicer.vtkSegment) -> str:
+    """`fingerprint` of a segment's voxels as they are now; "empty" without any."""
+    image = segment.GetRepresentation(_LABELMAP)
+    return "empty" if image is None else _outline_of(segment, image)
+
+
 def _outline_of(segment: slicer.vtkSegment, image: slicer.vtkOrientedImageData) -> str:
     scalars = image.GetPointData().GetScalars()
     if scalars is None:
         return "empty"
-    i, _, j, _, k, _ = image.GetExtent()
+    i, j, k = image.GetExtent()[::2]
     voxels = vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
     return fingerprint(voxels == segment.GetLabelValue(), (k, j, i))
 
@@ -265,6 +272,8 @@ def _check_grid(outlines: Outlines, volume_node: slicer.vtkMRMLScalarVolumeNode)
     apart = corners @ (expected - found)[:3, :3].T + (expected - found)[:3, 3]
     if any(layer.shape != shape for layer in outlines.layers) or np.abs(apart).max() > _SAME_PLACE_MM:
         raise ServerError(
-            "The server's outlines do not lie on the chosen volume's voxels, so nothing was added: "
-            "if the volume was changed while the server answered, ask again."
+            _(
+                "The server's outlines do not lie on the chosen volume's voxels, so nothing was added: "
+                "if the volume was changed while the server answered, ask again."
+            )
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medsight_core.errors import MedSightError
+from MedSIGHTLib.translating import _
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ def sentence(error: Exception) -> str:
     if isinstance(error, MedSightError):
         return str(error)
     logging.error("MedSIGHT failed", exc_info=error)
-    return f"MedSIGHT failed unexpectedly ({type(error).__name__}): see the Python console, then ask again."
+    return _("MedSIGHT failed unexpectedly ({error}): see the Python console, then ask again.").format(
+        error=type(error).__name__
+    )
 
 
 def _mix(color: Any, other: Any, share: float) -> str:

@@ -10,6 +10,7 @@ from typing import Sequence
 import numpy as np
 
 from medsight_core.errors import VolumeError
+from MedSIGHTLib.translating import _
 from MedSIGHTLib.volume_file import vector_text
 
 _LEVEL = 3  # masks are long runs of equal bytes: higher levels cost seconds and save next to nothing
@@ -77,7 +78,10 @@ def write_pieces(path: Path, pieces: Sequence[Piece], shape: tuple[int, int, int
             file.write(squeeze.flush())
     except OSError:
         raise VolumeError(
-            "The segments cannot be written to the temporary folder, so nothing was sent: see whether the disk is full."
+            _(
+                "The segments cannot be written to the temporary folder, so nothing was sent: see "
+                "whether the disk is full."
+            )
         ) from None
 
 

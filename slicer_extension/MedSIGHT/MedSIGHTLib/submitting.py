@@ -27,6 +27,7 @@ from MedSIGHTLib.fetching import latest_of
 from MedSIGHTLib.open_case import OpenCase
 from MedSIGHTLib.segments import segmentation_of
 from MedSIGHTLib.submission_file import Piece, write_pieces
+from MedSIGHTLib.translating import _
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,18 +53,26 @@ def prepare_submission(volume_node: Any, nothing_there: bool = False) -> Prepare
     """
     case = case_of(volume_node)
     if case is None:
-        raise InputError("The chosen volume is no case of the worklist: press Next case, or choose the case's volume.")
+        raise InputError(
+            _("The chosen volume is no case of the worklist: press Next case, or choose the case's volume.")
+        )
     snapshot = mrml.snapshot(volume_node)
     segments = segments_of_case(volume_node, case)
     twice = [name for name, count in Counter(segment.name for segment in segments).items() if count > 1]
     if twice:
-        raise InputError(f"Several segments are called '{twice[0]}': rename, merge or remove all but one.")
+        raise InputError(
+            _("Several segments are called '{name}': rename, merge or remove all but one.").format(name=twice[0])
+        )
     if not any(segment.outline for segment in segments) and not nothing_there:
         raise InputError(
-            "Nothing is outlined: outline something, or tick 'Nothing to outline' if that is what you mean."
+            _("Nothing is outlined: outline something, or tick 'Nothing to outline' if that is what you mean.")
         )
     if case.base_version and len(segments) == case.base_segments and all(segment.kept for segment in segments):
-        raise InputError(f"Nothing has changed since version {case.base_version}, so nothing was sent.")
+        raise InputError(
+            _("Nothing has changed since version {base_version}, so nothing was sent.").format(
+                base_version=case.base_version
+            )
+        )
     turns = load_conversation(volume_node).turns
     last = turns[-1] if turns else None
     return Prepared(
@@ -156,8 +165,10 @@ def send_review(case: OpenCase, annotator: Annotator, status: str, level: str, c
     latest = latest_of(annotator.versions(case.id))
     if latest is not None and latest.version != case.base_version:
         raise InputError(
-            f"Version {latest.version} came in since you loaded version {case.base_version}, so nothing was said of "
-            "it: press Skip until the case comes again, and look at it anew."
+            _(
+                "Version {version} came in since you loaded version {base_version}, so nothing was said "
+                "of it: press Skip until the case comes again, and look at it anew."
+            ).format(version=latest.version, base_version=case.base_version)
         )
     annotator.review(case.id, status, level=level, comment=comment)
 

@@ -13,11 +13,11 @@ _MOST = 3
 def suggestions_for(volume_node: Any, info: ServerInfo | None) -> list[str]:
     """A few questions to try, those of the volume's modality if it is known, or else some of each."""
     suggestions = info.suggestions if info is not None else {}
-    own = suggestions.get(_modality(volume_node) or "")
+    own = suggestions.get(modality_of_values(volume_node) or "")
     return list(own or (prompt for prompts in zip(*suggestions.values()) for prompt in prompts))[:_MOST]
 
 
-def _modality(volume_node: Any) -> str | None:
+def modality_of_values(volume_node: Any) -> str | None:
     """What the volume says of itself, or else what the server will take it for."""
     if volume_node is None or volume_node.GetImageData() is None:
         return None

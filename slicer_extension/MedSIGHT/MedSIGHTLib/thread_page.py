@@ -11,6 +11,7 @@ from typing import Sequence
 
 from medsight_core.answer import Answer, Region
 from MedSIGHTLib.conversation import Link, Turn
+from MedSIGHTLib.translating import _
 from MedSIGHTLib.waiting import Waiting
 
 LATEST = "latest"  # name of the anchor before the newest turn
@@ -48,11 +49,11 @@ def _turn_html(number: int, turn: Turn, text: str, muted: str) -> str:
         rows = "".join(_row_html(number, region, text, muted) for region in turn.answer.regions)
         parts.append(f"<table cellspacing='0' cellpadding='2' style='margin:0 0 4px 0'>{rows}</table>")
     if turn.answer.absent:
-        names = html.escape(", ".join(turn.answer.absent))
-        parts.append(f"<p style='margin:0 0 4px 0; color:{muted}'>Not seen: {names}</p>")
+        not_seen = html.escape(_("Not seen: {names}").format(names=", ".join(turn.answer.absent)))
+        parts.append(f"<p style='margin:0 0 4px 0; color:{muted}'>{not_seen}</p>")
     if turn.kept:
-        names = html.escape(", ".join(turn.kept))
-        kept = f"You changed {names}, so that was kept; the new outline has a number behind its name."
+        words = _("You changed {names}, so that was kept; the new outline has a number behind its name.")
+        kept = html.escape(words.format(names=", ".join(turn.kept)))
         parts.append(f"<p style='margin:0 0 4px 0; color:{muted}'>{kept}</p>")
     return "".join(parts)
 
@@ -75,11 +76,12 @@ def _answer_html(number: int, answer: Answer, text: str) -> str:
 
 
 def _row_html(number: int, region: Region, text: str, muted: str) -> str:
-    volume = f"{region.volume_ml:,.1f} ml" if region.volume_ml else ""
+    volume = _("{volume} ml").format(volume=f"{region.volume_ml:,.1f}") if region.volume_ml else ""
+    confidence = _("{confidence} confidence").format(confidence=f"{region.confidence:.0%}")
     return (
         f"<tr><td>{_link_html(number, region, region.name, text)}</td>"
         f"<td align='right' style='padding-left:18px; color:{muted}'>{volume}</td>"
-        f"<td align='right' style='padding-left:18px; color:{muted}'>{region.confidence:.0%} confidence</td></tr>"
+        f"<td align='right' style='padding-left:18px; color:{muted}'>{confidence}</td></tr>"
     )
 
 

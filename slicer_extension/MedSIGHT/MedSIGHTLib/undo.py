@@ -7,6 +7,7 @@ from typing import Any
 import slicer
 
 from medsight_core.errors import InputError
+from MedSIGHTLib.translating import _
 
 _STEPS = 10  # each keeps the segments that it replaced
 _LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
@@ -50,11 +51,13 @@ class Undo:
         Raises InputError when a person has worked on them since: a step back would take that work along.
         """
         if not self.can_undo(node):
-            raise InputError("There is no answer to undo: only those since the scene was opened can be.")
+            raise InputError(_("There is no answer to undo: only those since the scene was opened can be."))
         if not self._untouched(node):
             raise InputError(
-                "Segments were changed by hand since the last answer, and undoing it would undo that too: "
-                "remove what you do not want in the Segmentations module."
+                _(
+                    "Segments were changed by hand since the last answer, and undoing it would undo that "
+                    "too: remove what you do not want in the Segmentations module."
+                )
             )
         self._history(node).RestorePreviousState()
         self.saved(node)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from medsight_core.errors import VolumeError
+from MedSIGHTLib.translating import _
 
 _PIECE = 1 << 24  # bytes at a time, so that other threads get on
 
@@ -54,7 +55,7 @@ class Snapshot:
                     file.write(data[start : start + _PIECE])
         except OSError:
             raise VolumeError(
-                "The chosen volume cannot be written to the temporary folder: see whether the disk is full."
+                _("The chosen volume cannot be written to the temporary folder: see whether the disk is full.")
             ) from None
 
 

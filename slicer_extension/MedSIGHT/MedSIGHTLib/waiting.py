@@ -6,17 +6,18 @@ Plain data and words; knows neither Slicer, Qt nor HTTP. Times are seconds of a 
 from __future__ import annotations
 
 from medsight_core.client import Progress, Text
+from MedSIGHTLib.translating import _
 
 PREPARE, UPLOAD, RECEIVE = "prepare", "upload", "receive"  # phases on this side; the server's are in the protocol
 
 _WORDS = {
-    PREPARE: "Preparing the volume",
-    UPLOAD: "Uploading the volume",
-    "queued": "Waiting in the server's line",
-    "encode": "Looking at the volume",
-    "generate": "Writing the answer",
-    "decode": "Outlining",
-    RECEIVE: "Receiving the outlines",
+    PREPARE: _("Preparing the volume"),
+    UPLOAD: _("Uploading the volume"),
+    "queued": _("Waiting in the server's line"),
+    "encode": _("Looking at the volume"),
+    "generate": _("Writing the answer"),
+    "decode": _("Outlining"),
+    RECEIVE: _("Receiving the outlines"),
 }
 
 
@@ -50,16 +51,24 @@ class Waiting:
 
     def sentence(self, now: float) -> str:
         """Which phase it is in, how far, and for how long: "Outlining, 40 % · 3 s (12 s in all)"."""
-        words = _WORDS.get(self._phase, "Waiting for the server")
+        words = _WORDS.get(self._phase, _("Waiting for the server"))
         if self._ahead:
-            words += f", {self._ahead} question{'s' if self._ahead > 1 else ''} before this one"
+            words += (
+                _(", 1 question before this one")
+                if self._ahead == 1
+                else _(", {count} questions before this one").format(count=self._ahead)
+            )
         elif self.done is not None:
             words += f", {self.done:.0%}".replace("%", " %")
         took, total = max(now - self._since, 0.0), max(now - self._asked, 0.0)
-        return f"{words} · {took:.0f} s" + (f" ({total:.0f} s in all)" if total - took >= 1 else "")
+        return f"{words} · {took:.0f} s" + (
+            _(" ({total} s in all)").format(total=f"{total:.0f}") if total - took >= 1 else ""
+        )
 
     def took(self, now: float) -> str:
         """After the end, what took how long: "Answered in 14.2 s: uploading 2.1 s, outlining 3.0 s"."""
         phases = [*self._finished, (self._phase, now - self._since)] if self._phase else []
         parts = [f"{_WORDS.get(phase, phase).lower()} {seconds:.1f} s" for phase, seconds in phases if seconds >= 0.1]
-        return f"Answered in {now - self._asked:.1f} s" + (f": {', '.join(parts)}." if parts else ".")
+        return _("Answered in {seconds} s").format(seconds=f"{now - self._asked:.1f}") + (
+            f": {', '.join(parts)}." if parts else "."
+        )

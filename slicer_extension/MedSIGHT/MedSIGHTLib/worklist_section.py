@@ -28,9 +28,10 @@ from MedSIGHTLib.parameters import AnnotatorSettings
 from MedSIGHTLib.review_section import ReviewSection
 from MedSIGHTLib.style import Colors, sentence
 from MedSIGHTLib.submitting import Prepared, finish_submission, prepare_submission, send_submission
+from MedSIGHTLib.translating import _
 from MedSIGHTLib.worklist_words import case_html, kept_words, nobody_left, strategy_words, worklist_html
 
-_TASK_WORDS = ("Label new cases", "Correct what was flagged", "Review labels")
+_TASK_WORDS = (_("Label new cases"), _("Correct what was flagged"), _("Review labels"))
 _NOBODY = "unnamed"  # for looking only: whoever labels or reviews needs a name
 
 
@@ -39,13 +40,14 @@ class Surroundings:
     """What the section needs of the panel around it.
 
     volume: the chosen one. choose: another. ask: a question about the whole chosen volume, as soon as no other is on
-    its way. answering: whether one about that volume is.
+    its way. answering: whether one about that volume is. labelled: hears that a label was handed in or reviewed.
     """
 
     volume: Callable[[], Any]
     choose: Callable[[Any], None]
     ask: Callable[[str], None]
     answering: Callable[[Any], bool]
+    labelled: Callable[[], None]
 
 
 class WorklistSection:
@@ -84,7 +86,7 @@ class WorklistSection:
         here, skipped = open_images(slicer.mrmlScene), tuple(self._skipped)
         folder = self._new_folder()
         self.run(
-            "Fetching the next case …",
+            _("Fetching the next case …"),
             lambda annotator: fetch_next(annotator, task, self.settings.strategy, folder, skipped, here),
             lambda fetched: self._fetched(fetched, former, task),
         )
@@ -102,7 +104,7 @@ class WorklistSection:
         if self.background.busy:
             return
         if self._panel.answering(volume):
-            self.say("The model still answers about this case: wait for it, or cancel, then submit.", "problem")
+            self.say(_("The model still answers about this case: wait for it, or cancel, then submit."), "problem")
             return
         try:
             prepared = prepare_submission(volume, self.ui.nothingBox.checked)
@@ -112,7 +114,7 @@ class WorklistSection:
         info = self._connection.info
         only_changed = info is not None and CAPABILITY_UNCHANGED in info.capabilities
         self.run(
-            "Handing in the segments …",
+            _("Handing in the segments …"),
             lambda annotator: (send_submission(prepared, annotator, only_changed), annotator.worklist()),
             lambda outcome: self._submitted(prepared, *outcome),
         )
@@ -137,10 +139,14 @@ class WorklistSection:
             versions = annotator.versions(case.id).versions
             version = next((version for version in versions if version.version == number), None)
             if version is None:
-                raise NotFoundError(f"The server has no version {number} of this label any more.")
+                raise NotFoundError(
+                    _("The server has no version {number} of this label any more.").format(number=number)
+                )
             return KeptLabel.read(annotator.download_version(case.id, version, folder), version)
 
-        self.run(f"Fetching version {number} …", fetch, lambda kept: self._compare(kept, volume))
+        self.run(
+            _("Fetching version {number} …").format(number=number), fetch, lambda kept: self._compare(kept, volume)
+        )
 
     # -- what becomes of it
 
@@ -164,14 +170,16 @@ class WorklistSection:
         if not same and former is not None and former.GetScene() is not None:
             case = case_of(former)
             if case is not None and not close_case(former):
-                left = f"Your work on {case.id} was not submitted and stays: choose it under Volume to go on with it."
+                left = _(
+                    "Your work on {id} was not submitted and stays: choose it under Volume to go on with it."
+                ).format(id=case.id)
         self._panel.choose(opened.volume)
         if opened.problem:
             self.say(opened.problem, "problem")
         elif opened.resumed and not same:
-            self.say("You have worked on this case before: your segments are as you left them.")
+            self.say(_("You have worked on this case before: your segments are as you left them."))
         elif same:
-            self.say("No other case is left for this task: this is the same one again.")
+            self.say(_("No other case is left for this task: this is the same one again."))
         else:
             self.say(left)
         if (
@@ -187,26 +195,32 @@ class WorklistSection:
         self._worklist = worklist
         finish_submission(prepared, submitted, self.settings.name)
         self.ui.nothingBox.checked = False
+        self._panel.labelled()
         self.say(kept_words(submitted.version, submitted.notices), "busy" if submitted.notices else "good")
         if self.settings.go_on and not submitted.notices:  # those are to be read first
             self.next()
 
     def _reviewed(self, words: str, worklist: Worklist) -> None:
         self._worklist = worklist
+        self._panel.labelled()
         self.say(words, "good")
         if self.settings.go_on:
             self.next()
 
     def _compare(self, kept: KeptLabel, volume: Any) -> None:
         if volume.GetScene() is None:
-            self.say("The case was closed while its version was on its way, so nothing was added.")
+            self.say(_("The case was closed while its version was on its way, so nothing was added."))
             return
         try:
             node = place_beside(kept, volume)
         except MedSightError as error:
             self.say(str(error), "problem")
             return
-        self.say(f"Version {kept.version.version} is shown as {node.GetName()}: remove that in Data when you are done.")
+        self.say(
+            _("Version {version} is shown as {name}: remove that in Data when you are done.").format(
+                version=kept.version.version, name=node.GetName()
+            )
+        )
 
     def run(
         self, words: str, work: Callable[[Annotator], Any], done: Callable[[Any], None], look_only: bool = False
@@ -286,11 +300,11 @@ class WorklistSection:
         for name in ("editButton", "versionSelector", "showVersionButton", "nothingBox"):
             getattr(ui, name).enabled = not busy
         ui.nextButton.enabled = not busy and not todo
-        ui.nextButton.toolTip = "Submit or skip this case first" if todo else "Take a case from the server"
+        ui.nextButton.toolTip = _("Submit or skip this case first") if todo else _("Take a case from the server")
         ui.skipButton.enabled = not busy and todo
         ui.submitButton.enabled = not busy and open_here
         ui.submitButton.toolTip = (
-            "Hand in this case's segments; the server keeps every version" if open_here else "Take a case first"
+            _("Hand in this case's segments; the server keeps every version") if open_here else _("Take a case first")
         )
         for name in ("strategyLabel", "strategySelector", "askFirstBox", "firstQuestionEdit"):
             getattr(ui, name).visible = self.settings.task == LABEL
@@ -317,7 +331,7 @@ class WorklistSection:
             self._shown_case = shown
             selector.clear()
             for number in range(case.base_version, 0, -1):
-                selector.addItem(f"Version {number}")
+                selector.addItem(_("Version {number}").format(number=number))
 
     def _offer_strategies(self, strategies: tuple[str, ...]) -> None:
         if strategies == self._strategies:

@@ -10,19 +10,20 @@ from typing import Sequence
 
 from medsight_core.client import Worklist
 from MedSIGHTLib.open_case import OpenCase
+from MedSIGHTLib.translating import _
 
 STRATEGIES = {
-    "hybrid": "Doubt and difference together",
-    "uncertainty": "Where the model is in doubt",
-    "diversity": "Unlike what is labelled",
-    "random": "By chance",
+    "hybrid": _("Doubt and difference together"),
+    "uncertainty": _("Where the model is in doubt"),
+    "diversity": _("Unlike what is labelled"),
+    "random": _("By chance"),
 }
 NOBODY_LEFT = {
-    "label": "All {total} cases are labelled: choose another task, or add images to the server's studies.",
-    "redo": "No reviewer has flagged a label that is still to be corrected.",
-    "review": "No label waits for a review.",
+    "label": _("All {total} cases are labelled: choose another task, or add images to the server's studies."),
+    "redo": _("No reviewer has flagged a label that is still to be corrected."),
+    "review": _("No label waits for a review."),
 }
-NO_IMAGES = "The server has no images yet: put some into its studies folder."
+NO_IMAGES = _("The server has no images yet: put some into its studies folder.")
 
 
 def strategy_words(name: str) -> str:
@@ -40,16 +41,17 @@ def worklist_html(worklist: Worklist, muted: str) -> str:
     waiting = sum(case.awaits_review for case in worklist.cases)
     flagged = sum(case.awaits_redoing for case in worklist.cases)
     approved = sum(case.status == "approved" for case in worklist.cases)
-    text = f"{waiting} to review · {flagged} flagged · {approved} approved"
+    text = _("{waiting} to review · {flagged} flagged · {approved} approved").format(
+        waiting=waiting, flagged=flagged, approved=approved
+    )
     if worklist.preannotated:
-        text += f" · {worklist.preannotated} pre-annotated"
+        text += _(" · {count} pre-annotated").format(count=worklist.preannotated)
     makers = worklist.makers
     total = makers["model"] + makers["edited"] + makers["drawn"]
     if total:
-        text += (
-            f"<br>Of {total} outlines handed in, {makers['model']} as the model made them, "
-            f"{makers['edited']} corrected, {makers['drawn']} drawn"
-        )
+        words = _("Of {total} outlines handed in, {model} as the model made them, {edited} corrected, {drawn} drawn")
+        counts = {maker: makers[maker] for maker in ("model", "edited", "drawn")}
+        text += "<br>" + words.format(total=total, **counts)
     return f"<span style='color:{muted}'>{text}</span>"
 
 
@@ -57,11 +59,11 @@ def case_html(case: OpenCase, muted: str) -> str:
     """Which case it is, whose label it begins with, why it came, and what was said of it."""
     parts = [f"<b>{html.escape(case.id)}</b>"]
     if case.base_version:
-        who = f" by {html.escape(case.base_annotator)}" if case.base_annotator else ""
-        about = f"version {case.base_version}{who}"
+        who = _(" by {name}").format(name=html.escape(case.base_annotator)) if case.base_annotator else ""
+        about = _("version {number}").format(number=case.base_version) + who
         about += "".join(f", {html.escape(word)}" for word in (case.status, case.level) if word)
     else:
-        about = "no label yet"
+        about = _("no label yet")
     parts[0] += f" <span style='color:{muted}'>· {about}</span>"
     if case.reason:
         parts.append(f"<span style='color:{muted}'>{html.escape(case.reason)}</span>")
@@ -73,4 +75,4 @@ def case_html(case: OpenCase, muted: str) -> str:
 
 def kept_words(version: int, notices: Sequence[str]) -> str:
     """That a label was handed in, and what its annotator should know of it."""
-    return " ".join((f"Version {version} is kept.", *notices))
+    return " ".join((_("Version {number} is kept.").format(number=version), *notices))

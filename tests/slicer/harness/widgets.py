@@ -218,8 +218,12 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
             self._set_collapsed(not self._collapsed)
 
 
+# By the names of C++, which a signal declared in Python has not.
+_SIGNALS = ("currentNodeChanged(vtkMRMLNode*)", "selectionChanged(QItemSelection,QItemSelection)")
+
+
 def install(ctk) -> None:
     """Make the widgets available where Slicer has them."""
     for kind in (qMRMLWidget, qMRMLNodeComboBox, qMRMLSegmentsTableView):
-        setattr(slicer, kind.__name__, pose(kind, SIGNALS=("currentNodeChanged(vtkMRMLNode*)",)))
+        setattr(slicer, kind.__name__, pose(kind, SIGNALS=_SIGNALS))
     ctk.ctkCollapsibleButton = pose(ctkCollapsibleButton)
