@@ -28,9 +28,10 @@ class Costs:
         token table, of which a step takes one row.
     cache_per_token: keys and values, 2 * layers * key-value heads * head size.
     states_per_token: hidden states that generation keeps for the codes, (layers + 1) * width.
-    mask_maps: the perceiver's widest moment for one plane, m^2 * D * (2 * ffn_ratio + 4): the pixel feed-forward before
-        and after its activation, beside the image, its norm, the residual and the sum before, at the mask's size m.
-    see, regions, decode: tower, first and second perceiver pass, of one plane, operation by operation.
+    mask_maps: the perceiver's widest moment for one plane, at the mask's size m: m^2 * (3 * D + 2 * heads * head size),
+        the image, its norm, keys and values, and another image's worth for all that is smaller.
+    see, regions, decode: tower, first and second perceiver pass, of one plane, operation by operation, in float32. In
+        half precision, where `double_and_filter` is not used, a perceiver pass takes up to 1.6 times as many.
     read: the language model over a prompt of one image and a question, ``prompt_tokens`` = T: 2 * T * parameters of its
         layers + 4 * T^2 * layers * heads * head size + 2 * parameters of its head, which predicts one token.
     """
@@ -66,7 +67,7 @@ def costs_of(config: MedSightConfig) -> Costs:
         step_parameters=step_parameters,
         cache_per_token=2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim,
         states_per_token=(text.num_hidden_layers + 1) * text.hidden_size,
-        mask_maps=config.mask_size**2 * width * (2 * perceiver.ffn_ratio + 4),
+        mask_maps=config.mask_size**2 * (3 * width + 2 * perceiver.num_heads * perceiver.head_dim),
         see=see,
         regions=regions,
         decode=decode,

@@ -7,6 +7,7 @@ question: with its own learned queries (region tokens for the language model), a
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from medsight_core.model.config import PerceiverConfig
 
 MASKED_SCORE = -1e9
+AT_ONCE = 1024  # pixels of a batch whose feed-forward is computed in one piece: its hidden map is the widest of all
 
 
 @dataclass
@@ -58,18 +60,47 @@ def sine_position(height: int, width: int, dim: int, device: torch.device | None
     def encode(length: int) -> Tensor:
         angle = torch.arange(1, length + 1, device=device) / (length + 1e-6) * (2 * math.pi)
         phase = angle[:, None] / frequency  # (length, half)
-        return torch.where(channel % 2 == 0, phase.sin(), phase.cos()).T  # (half, length)
+        return torch.where(channel % 2 == 0, phase.sin(), phase.cos()).float()  # (length, half)
 
-    rows, columns = encode(height), encode(width)
-    return torch.cat(
-        [rows[:, :, None].expand(half, height, width), columns[:, None, :].expand(half, height, width)]
-    ).float()
+    rows, columns = encode(height)[:, None].expand(-1, width, -1), encode(width)[None].expand(height, -1, -1)
+    return torch.cat([rows, columns], dim=-1).permute(2, 0, 1)  # in memory the channels are last, as of the image
 
 
 def positions_of(image: Tensor) -> Tensor:
     """`sine_position` (D, h, w) for features (B, D, h, w), in their own precision."""
     _, dim, height, width = image.shape
     return sine_position(height, width, dim, image.device).to(image.dtype)
+
+
+def double(maps: Tensor) -> Tensor:
+    """Bilinear enlargement by two, (B, C, h, w) -> (B, C, 2h, 2w)."""
+    return F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def double_and_filter(image: Tensor, conv: nn.Conv2d) -> Tensor:
+    """``conv(double(image))`` for a 3 x 3 convolution, with a quarter of the products; (B, D, h, w) -> (B, D, 2h, 2w).
+
+    Enlarging treats every channel alike and a tap of the convolution treats every pixel alike, so they change places:
+    each of the nine taps filters the small map, and what it gives is enlarged, shifted and added.
+    """
+    pixels = image.permute(0, 2, 3, 1)  # (B, h, w, D)
+    batch, height, width, _ = pixels.shape
+    total = conv.bias.expand(batch, 2 * height, 2 * width, -1).contiguous()
+    for row, column in itertools.product((-1, 0, 1), repeat=2):
+        filtered = (pixels @ conv.weight[:, :, 1 + row, 1 + column].T).permute(0, 3, 1, 2)
+        enlarged = double(filtered).permute(0, 2, 3, 1)
+        (to_rows, from_rows), (to_columns, from_columns) = _shift(row), _shift(column)
+        total[:, to_rows, to_columns] += enlarged[:, from_rows, from_columns]
+    return total.permute(0, 3, 1, 2)
+
+
+def _shift(by: int) -> tuple[slice, slice]:
+    """Where pixels go to and where they come from, along an axis on which each reads the one ``by`` further on."""
+    return slice(max(0, -by), -by if by > 0 else None), slice(max(0, by), by if by < 0 else None)
+
+
+def _autocasts(device: str) -> bool:
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 class CrossAttention(nn.Module):
@@ -167,19 +198,25 @@ class Stage(nn.Module):
 
     def upsample(self, image: Tensor) -> Tensor:
         """(B, D, h, w) -> (B, D, 2h, 2w) with positions added."""
-        doubled = F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
-        image = self.upsample_conv(doubled.to(self.upsample_conv.weight.dtype))
+        conv = self.upsample_conv
+        if conv.weight.dtype != torch.float32 or _autocasts(image.device.type):
+            image = conv(double(image).to(conv.weight.dtype))  # each of nine taps would be rounded to half precision
+        else:
+            image = double_and_filter(image, conv)
         return image + positions_of(image)
 
     def read_image(self, queries: Tensor, pixels: Tensor, coarse_masks: Tensor) -> Tensor:
         """Queries (B, n, D) attend to ``pixels`` (B, h*w, D) where their coarse mask logits are not negative."""
-        doubled = F.interpolate(coarse_masks.float(), scale_factor=2, mode="bilinear", align_corners=False)
-        blocked = (doubled < 0).flatten(2).detach()
+        blocked = (double(coarse_masks.float()) < 0).flatten(2).detach()
         queries = self.region_attn_norm(queries + self.region_attn(pixels, queries, blocked))
         return self.region_ffn_norm(queries + self.region_ffn(queries))
 
     def read_regions(self, pixels: Tensor, queries: Tensor, padding: Tensor | None = None) -> Tensor:
         """Pixels (B, h*w, D) attend to all queries (B, n, D) except where ``padding`` (B, n) is True."""
+        parts = pixels.split(max(1, AT_ONCE // len(pixels)), dim=1)
+        return torch.cat([self._update(part, queries, padding) for part in parts], dim=1)
+
+    def _update(self, pixels: Tensor, queries: Tensor, padding: Tensor | None) -> Tensor:
         blocked = None if padding is None else padding[:, None].expand(-1, pixels.shape[1], -1)
         pixels = self.image_attn_norm(pixels + self.image_attn(queries, pixels, blocked))
         return self.image_ffn_norm(pixels + self.image_ffn(pixels))

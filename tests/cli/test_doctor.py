@@ -63,7 +63,7 @@ def test_the_official_size_where_it_does_not_fit(doctor):
     assert table["weights"] == "34.6 GB in float32, 17.3 GB in bfloat16"
     assert "on the CPU in float32, if it fitted" in result.stdout
     assert result.stdout.splitlines()[-1].startswith(
-        "The model does not fit: it needs 40.4 GB of main memory and 16.0 GB"
+        "The model does not fit: it needs 39.2 GB of main memory and 16.0 GB"
     )
 
 

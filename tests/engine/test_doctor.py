@@ -45,7 +45,7 @@ def test_it_fits_on_the_cpu(official):
     assert found.best is not None
     assert (found.best.device, found.best.precision) == ("cpu", torch.float32)
     assert found.verdict == (
-        "The model fits: it runs on the CPU in float32 and needs 40.4 GB of the 64.0 GB that are free."
+        "The model fits: it runs on the CPU in float32 and needs 39.2 GB of the 64.0 GB that are free."
     )
 
 
@@ -54,7 +54,7 @@ def test_a_gpu_comes_first_and_the_freest_of_them(official):
     assert found.best is not None
     assert (found.best.device, found.best.precision) == ("cuda:1", torch.bfloat16)
     assert (
-        found.verdict == "The model fits: it runs on Card 1 in bfloat16 and needs 19.7 GB of the 40.0 GB that are free."
+        found.verdict == "The model fits: it runs on Card 1 in bfloat16 and needs 19.1 GB of the 40.0 GB that are free."
     )
 
 
@@ -68,8 +68,8 @@ def test_it_fits_nowhere(official):
     found = official(16, 12)
     assert found.best is None
     assert found.verdict == (
-        "The model does not fit: it needs 40.4 GB of main memory and 16.0 GB are free. Use a machine with that much, "
-        "or a GPU with 19.7 GB free."
+        "The model does not fit: it needs 39.2 GB of main memory and 16.0 GB are free. Use a machine with that much, "
+        "or a GPU with 19.1 GB free."
     )
 
 

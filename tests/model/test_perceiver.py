@@ -6,8 +6,9 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
+from medsight_core.model import perceiver as module
 from medsight_core.model.config import PerceiverConfig
-from medsight_core.model.perceiver import CrossAttention, RegionPerceiver, sine_position
+from medsight_core.model.perceiver import CrossAttention, RegionPerceiver, double, double_and_filter, sine_position
 
 
 @pytest.fixture
@@ -61,6 +62,35 @@ def test_a_pass_returns_every_scale(perceiver):
 def test_region_vectors_alone_equal_those_of_the_full_pass(perceiver):
     patches = torch.randn(2, 4, 4, 32)
     assert torch.equal(perceiver.regions(patches), perceiver(patches).queries)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 5), (6, 2)])
+def test_filtering_before_enlarging_equals_filtering_after(height, width):
+    torch.manual_seed(4)
+    conv = torch.nn.Conv2d(6, 6, 3, padding=1)
+    image = torch.randn(2, 6, height, width, requires_grad=True)
+    after, before = conv(double(image)), double_and_filter(image, conv)
+    torch.testing.assert_close(before, after, atol=1e-5, rtol=0)
+    wanted = torch.autograd.grad(after.square().sum(), [image, conv.weight, conv.bias])
+    found = torch.autograd.grad(before.square().sum(), [image, conv.weight, conv.bias])
+    for gradient, expected in zip(found, wanted):
+        torch.testing.assert_close(gradient, expected, atol=1e-4, rtol=1e-5)
+
+
+def test_half_precision_filters_what_was_enlarged(perceiver, monkeypatch):
+    monkeypatch.setattr(module, "double_and_filter", None)
+    perceiver.bfloat16()(torch.randn(1, 4, 4, 32, dtype=torch.bfloat16))
+    with torch.autocast("cpu", torch.bfloat16):
+        perceiver.float()(torch.randn(1, 4, 4, 32))
+    with pytest.raises(TypeError):
+        perceiver(torch.randn(1, 4, 4, 32))
+
+
+def test_pixels_may_be_updated_in_pieces(perceiver, monkeypatch):
+    patches = torch.randn(2, 4, 4, 32)
+    whole = perceiver(patches)
+    monkeypatch.setattr(module, "AT_ONCE", 100)
+    torch.testing.assert_close(perceiver(patches).masks, whole.masks, atol=1e-5, rtol=0)
 
 
 def test_foreign_queries_of_any_number_can_be_decoded(perceiver):
