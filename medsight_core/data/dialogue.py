@@ -24,7 +24,6 @@ from medsight_core.data.answers import (
 )
 from medsight_core.data.described import described
 from medsight_core.data.follow_ups import FOLLOW_UPS, FollowUp
-from medsight_core.data.groups import GROUPS
 from medsight_core.data.names import is_abnormal, plural
 from medsight_core.data.request import Request, Thing, request, sorted_out, thing_of
 from medsight_core.data.scene import Scene
@@ -33,6 +32,7 @@ from medsight_core.data.targets import Target, sample_targets
 from medsight_core.data.texts import lines
 from medsight_core.data.unknown import made_up
 from medsight_core.engine.asked import OFF_TOPIC_ANSWER
+from medsight_core.engine.groups import GROUPS
 from medsight_core.engine.others import OTHERS
 from medsight_core.engine.spelling import canonical_question
 from medsight_core.engine.wording import absent_names

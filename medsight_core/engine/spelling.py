@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from medsight_core.engine.aliases import HEADS
+from medsight_core.engine.groups import without_groups
 from medsight_core.engine.lexicon import Lexicon, Thing
 from medsight_core.engine.plurals import plural
 from medsight_core.engine.sides import side_after, side_before
@@ -50,6 +51,7 @@ def canonical_question(question: str, known: Collection[str]) -> str:
     both sides, in the plural only when both are known; a side before "A and B" is that of both.
     """
     lexicon = _lexicon(frozenset(known))
+    question = without_groups(question, known)
     words = lexicon.read(question)
     asks_side = bool(_ASKS_SIDE.search(question))
     pieces, done = [], 0

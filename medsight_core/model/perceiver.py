@@ -85,6 +85,7 @@ def double_and_filter(image: Tensor, conv: nn.Conv2d) -> Tensor:
     """
     pixels = image.permute(0, 2, 3, 1)  # (B, h, w, D)
     batch, height, width, _ = pixels.shape
+    assert conv.bias is not None  # noqa: S101 - the convolutions of the perceiver have one
     total = conv.bias.expand(batch, 2 * height, 2 * width, -1).contiguous()
     for row, column in itertools.product((-1, 0, 1), repeat=2):
         filtered = (pixels @ conv.weight[:, :, 1 + row, 1 + column].T).permute(0, 3, 1, 2)

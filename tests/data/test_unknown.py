@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from medsight_core.data.groups import GROUPS
 from medsight_core.data.names import canonical, shows
 from medsight_core.data.unknown import made_up
+from medsight_core.engine.groups import GROUPS
 from medsight_core.engine.others import OTHERS
 from medsight_core.engine.wording import absent_names, not_seen
 from sample_data.generate.folders import CATEGORIES

@@ -1,6 +1,13 @@
-"""Words that mean several things together: the names without side that belong to each. Plain data."""
+"""Words that mean several things together, and the names without side that belong to each."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from medsight_core.engine.wished import is_ordinary
+from medsight_core.engine.wording import listed
+from medsight_core.terminology import split_side
 
 _VENTRICLES = frozenset({"lateral ventricle", "inferior lateral ventricle", "third ventricle", "fourth ventricle"})
 _SPINE = frozenset({"cervical spine", "thoracic spine", "lumbar spine"})
@@ -49,3 +56,34 @@ GROUPS: dict[str, frozenset[str]] = {
     "bony thorax": _CHEST_BONES,
     "thoracic skeleton": _CHEST_BONES,
 }
+
+_GROUP = re.compile(
+    r"(?P<start>(?:^|[^\w\s-])\s*|\b(?P<last>[\w'’]+)\s+)"
+    r"(?:(?:both|all)\s+(?:the\s+)?)?(?:(?P<before>left|right)\s+)?"
+    rf"(?P<word>{'|'.join(re.escape(word) for word in sorted(GROUPS, key=len, reverse=True))})\b(?!\s+of\b|-)"
+    r"(?:\s*,?\s*(?:on\s+the\s+)?(?P<after>left|right)(?:\s+side)?\b)?",
+    re.IGNORECASE,
+)
+# Where something else lies: "a lesion in the basal ganglia".
+_PLACE = re.compile(
+    r"\b(?:in|of|from|near|beside|behind|below|above|under|around|within|inside|between|into|next to|close to|part)"
+    r"(?:\s+(?:the|my|your|his|her|two|big|whole))*\s+$",
+    re.IGNORECASE,
+)
+
+
+def without_groups(question: str, known: Collection[str]) -> str:
+    """The question with names in the place of words that mean several of the ``known`` ones together."""
+
+    def names(match: re.Match[str]) -> str:
+        side, last = (match["before"] or match["after"] or "").lower(), match["last"]
+        meant = [name for name in known if split_side(name)[1] in GROUPS[match["word"].lower()]]
+        if len({split_side(name)[1] for name in meant}) < 2 or _PLACE.search(question[: match.end("start")]):
+            return match[0]
+        if last and not is_ordinary(last.lower()):
+            return match[0]  # "the lateral ventricles" are no group
+        if side:
+            meant = [name for name in meant if split_side(name)[0] in ("", side)]
+        return match["start"] + listed(sorted(meant, key=lambda name: split_side(name)[::-1]))
+
+    return _GROUP.sub(names, question)
