@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from medsight_core.engine.aliases import HEADS
+from medsight_core.engine.asked import names_all
 from medsight_core.engine.groups import without_groups
 from medsight_core.engine.lexicon import Lexicon, Thing
 from medsight_core.engine.plurals import plural
@@ -48,10 +49,10 @@ def canonical_question(question: str, known: Collection[str]) -> str:
     """The question with canonical names for what it means of the ``known`` ones; all else stays as it is.
 
     known: canonical names, with sides where things have one. A paired thing without a side, or in the plural, becomes
-    both sides, in the plural only when both are known; a side before "A and B" is that of both.
+    both sides, in the plural only when both are known; a side before "A and B" is that of both. A word for several
+    together becomes their names where nothing but names is asked for.
     """
     lexicon = _lexicon(frozenset(known))
-    question = without_groups(question, known)
     words = lexicon.read(question)
     asks_side = bool(_ASKS_SIDE.search(question))
     pieces, done = [], 0
@@ -61,7 +62,10 @@ def canonical_question(question: str, known: Collection[str]) -> str:
             head, name, end = _fit(question, done, reading, reading.between + name)
             pieces += [head, name]
             done = end
-    return "".join([*pieces, question[done:]])
+    question = "".join([*pieces, question[done:]])
+    spread = without_groups(question, known)
+    # In a longer description the word may only say where something else lies.
+    return spread if names_all(spread, sorted(known)) else question
 
 
 @lru_cache(maxsize=64)

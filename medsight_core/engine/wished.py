@@ -17,17 +17,17 @@ _ORDINARY = word_set("""
     around as ask asked at back be been before being big bit both by can can't cannot case check cheers circle clear
     clearly colored colour coloured contour could couldn't ct delineate describe did do does don't draw each either
     else enlarged ever every evidence exactly find for from get give going good got grateful had has have he he's
-    hello help her here hers hey hi highlight his how i i'd i'm i've if image imaging in indicate inflamed inside
-    instead intact interested into is isn't it it's its just kind kindly know label large let let's lets like little
-    locate located look looking looks lying make many map mark mask may maybe me mean meant measure might more mri
-    much my name need never new next nice nope normal not nothing now number of off ok okay on once one only oops or
-    our out outline overlay paint part patent patient patient's perhaps picture plane please pls point position
-    possible present question quick quickly rather really region report right-click same save scan see seen segment
-    segmentation segmented shall she she's should show shown side sign signs since size slice small so some somebody
-    someone something somewhere sorry still structure study sure ta take tell than thank thanks that that's the
-    their them then there there's these they thing this those thx to today tomorrow too trace try up us using view
-    visible visualise volume want was way we well were what what's where where's whether which who why will with
-    within without would wrong yes yesterday you your
+    hello help her here hers hey hi highlight his how i i'd i'm i've if image images imaging in indicate inflamed
+    inside instead intact interested into is isn't it it's its just kind kindly know label large let let's lets like
+    little locate located look looking looks lying make many map mark mask masks may maybe me mean meant measure
+    might more mri much my name need never new next nice nope normal not nothing now number of off ok okay on once
+    one only oops or our out outline outlines overlay paint part patent patient patient's perhaps picture pictures
+    plane planes please pls point position possible present question quick quickly rather really region report
+    right-click same save scan scans see seen segment segmentation segmented shall she she's should show shown side
+    sign signs since size slice slices small so some somebody someone something somewhere sorry still structure
+    study sure ta take tell than thank thanks that that's the their them then there there's these they thing this
+    those thx to today tomorrow too trace try up us using view views visible visualise volume want was way we well
+    were what what's where where's whether which who why will with within without would wrong yes yesterday you your
 """)
 
 

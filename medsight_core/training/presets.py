@@ -70,7 +70,7 @@ PRESETS: dict[str, Preset] = {
             "codebook": {**_DEMO, "steps": 200, "batch": 16, "learning_rate": 2e-3},
             "align-vision": {**_TALK, **_MUON, "steps": 1400, "batch": 8, "learning_rate": 2e-3},
             "align-text": {**_TALK, "steps": 150, "batch": 8, "learning_rate": 3e-3},
-            "instruct": {**_TALK, **_MUON, "steps": 2700, "batch": 8, "learning_rate": 2e-3},
+            "instruct": {**_TALK, **_MUON, "steps": 5200, "batch": 8, "learning_rate": 2e-3},
         },
         options={
             **_FROM_SCRATCH,
