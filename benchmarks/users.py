@@ -235,7 +235,7 @@ def watching(pid: int, samples: list[tuple[float, int]], every: float = EVERY_SE
 def growth(memory: Sequence[tuple[float, int]]) -> float:
     """By what share memory grew: the last fifth of the time against the first, of medians or of peaks what is more."""
     end = memory[-1][0]
-    first = [size for at, size in memory if at <= end / 5]
+    first = [size for at, size in memory if at <= end / 5] or [memory[0][1]]  # one is enough where time is short
     last = [size for at, size in memory if at >= end * 4 / 5]
     return max(value(last) / value(first) - 1 for value in (statistics.median, max))
 

@@ -107,7 +107,14 @@ class Dialogue:
     def _one(self, lacking: bool, follows: bool) -> Request:
         thing = self._absent_thing() if lacking else self._shown_thing(self._rng.choice(self._affordable))
         counts = self._told and not (thing.exact or split_side(thing.name)[0] or thing.name in _sided(self._scene))
-        weights = {"outline": 35, "check": 35, "locate": 10, "any": 40 * self._told, "follow": 40 * follows}
+        weights = {
+            "outline": 35,
+            "check": 35,
+            "locate": 10,
+            "any": 40 * self._told,
+            "follow": 40 * (follows and not self._told),
+        }
+        weights |= {"follow on": 40 * (follows and self._told)}
         weights |= {"how many": 5 * counts, "measure": 4 * self._told, "instead": 12 * (follows and self._told)}
         rule = self._rng.choices(list(weights), weights=list(weights.values()))[0]
         if rule == "how many":
@@ -219,7 +226,7 @@ class Dialogue:
         if not choices:
             return None
         word, things = self._rng.choice(choices)
-        rule, asked = self._rng.choice(("outline", "outline", "check", "locate", "follow")), [word]
+        rule, asked = self._rng.choice(("outline", "outline", "check", "locate", "follow on")), [word]
         if self._rng.random() < _GROUP_AND_MORE:
             more = thing_of(self._rng.choice(sorted(known)), self._scene)
             if more.name not in {thing.name for thing in things} and bool(more.meant) != lacking:

@@ -393,10 +393,12 @@ RULES: dict[str, tuple[str, ...]] = {
         "how was this <image|picture|scan> <acquired|made|taken><?>",
         "<modality|plane|orientation><?>",
     ),
+    "follow on": ("<follow>",) * 20,
     # any kind of request for one thing
     "any": lines("asks"),
     # and for several
     "list": lines("lists"),
 }
+# Follow-ups written by hand; of those that name something only where a model is told what is there.
 for _rule, _forms in sections("follow_ups").items():
-    RULES[_rule] += _forms
+    RULES["follow on" if _rule == "follow" else _rule] = (*RULES["follow on" if _rule == "follow" else _rule], *_forms)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 MOST_LOST = 0.02  # Dice on the reference set
-LEAST_SEEN = 0.05  # by how much Dice with a case's own outline exceeds that with other cases'
+LEAST_SEEN = 0.02  # by how much Dice with a case's own outline exceeds that with other cases'
 _ROUNDING = 1e-9
 _DICE = ("before", "after", "blind", "own")
 

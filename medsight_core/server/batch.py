@@ -193,6 +193,7 @@ async def _answer(jobs: Jobs, job: Job) -> Result:
 
 def _chosen(datastore: Any, images: str) -> list[str]:
     """The images that are meant, but for those whose ids no call could name."""
+    datastore.refresh()  # its watcher can miss a file
     lists = {
         "all": datastore.list_images,
         "labeled": datastore.get_labeled_images,

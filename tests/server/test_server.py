@@ -224,7 +224,7 @@ def test_no_token_no_answer(call):
     [
         ("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/redoc"), ("GET", "/static/index.html"),
         ("GET", "/proxy/dicom/studies"), ("GET", "/ohif/"), ("GET", "/logs/"), ("GET", "/logs/gpu"),
-        ("GET", "/model/medsight"), ("PUT", "/model/medsight"), ("POST", "/reload"), ("POST", "/batch/infer/medsight"),
+        ("GET", "/model/medsight"), ("PUT", "/model/medsight"), ("POST", "/reload"),
         ("POST", "/infer/wsi/medsight"), ("POST", "/scoring/dice"), ("GET", "/datastore/dataset"),
         ("POST", "/train/"), ("PUT", "/train/medsight"), ("DELETE", "/datastore/image?id=chest"),
     ],
