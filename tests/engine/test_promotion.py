@@ -43,20 +43,20 @@ def test_outlines_that_do_not_depend_on_the_image_are_refused():
 
     assert verdict(0.3).allowed
     assert verdict(math.nan).allowed, "it was not measured"
-    assert not verdict(0.38).allowed
-    assert verdict(0.38).reason == (
-        "What it outlines fits other cases' outlines (Dice 0.380) about as well as their own (0.400): "
+    assert not verdict(0.39).allowed
+    assert verdict(0.39).reason == (
+        "What it outlines fits other cases' outlines (Dice 0.390) about as well as their own (0.400): "
         "look whether the corrections belong to their images."
     )
 
 
 def test_sight_is_judged_by_the_requests_on_which_it_was_measured():
     def verdict(own: float):
-        return judge(Evaluation(Score(0.1, 0.4, 10, blind=0.38, own=own), Score(0.7, 0.7, 40)))
+        return judge(Evaluation(Score(0.1, 0.4, 10, blind=0.39, own=own), Score(0.7, 0.7, 40)))
 
     assert verdict(0.6).allowed, "others' outlines were there for the easier half"
     assert not verdict(0.4).allowed
-    assert "(Dice 0.380) about as well as their own (0.400)" in verdict(0.4).reason
+    assert "(Dice 0.390) about as well as their own (0.400)" in verdict(0.4).reason
 
 
 def test_a_record_from_before_that_was_measured_is_read():
