@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from rapidfuzz.distance import OSA
 
 from medsight_core.engine.aliases import SIDE_OF
-from medsight_core.engine.wished import is_ordinary, wished
+from medsight_core.engine.wished import WORD, is_ordinary, wished
 from medsight_core.engine.wording import (
     Mention,
     absent_names,
@@ -40,7 +40,6 @@ OFF_TOPIC_ANSWER = "I can only answer questions about the image."
 _LIKE = 0.7  # similarity of a garbled name to the words that it stands for
 _LONGEST = 5  # words of such a name
 _CONTRADICTED = re.compile(r"^Yes, the(?=[^.!?\[\]]* (?:is|are) not seen)", re.IGNORECASE)
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _WISH = re.compile(r"\b(?:outlin|segment|delineat|contour|highlight|annotat|tracing|circle|mask)\w*", re.IGNORECASE)
 _WHETHER = re.compile(r"\W*(?:(?:is|are) there|(?:do|can) you see)\b", re.IGNORECASE)
 
@@ -72,7 +71,7 @@ def meant_names(question: str, names: Sequence[str], spoken: Collection[str]) ->
 def names_all(question: str, names: Sequence[str]) -> bool:
     """Whether a question says by these ``names`` whatever it asks for: no other word of it may mean a thing."""
     spans = [match.span() for match, _ in _found(question, names)]
-    words = (match for match in _WORD.finditer(question) if not any(a <= match.start() < b for a, b in spans))
+    words = (match for match in WORD.finditer(question) if not any(a <= match.start() < b for a, b in spans))
     return bool(spans) and all(is_ordinary(word) or word in SIDE_OF for word in (match[0].lower() for match in words))
 
 

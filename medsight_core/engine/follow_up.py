@@ -11,11 +11,10 @@ from collections.abc import Collection, Sequence
 
 from medsight_core.engine.aliases import SIDE_OF, word_set
 from medsight_core.engine.asked import asked_names
-from medsight_core.engine.wished import is_ordinary
+from medsight_core.engine.wished import WORD, is_ordinary
 from medsight_core.engine.wording import listed
 from medsight_core.terminology import SIDES, other_side, split_side
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _OTHER = word_set("other opposite contralateral counterpart partner twin mirror across flip swap switch")
 _BOTH = word_set("both bilateral bilaterally")
 _FIRST, _LAST = word_set("first former"), word_set("second latter last")
@@ -36,7 +35,7 @@ def spelt_out(question: str, history: Sequence[Sequence[str]], known: Collection
 
     history: the known names that each earlier turn was about, oldest first. known: what may be named.
     """
-    words = [match[0].lower() for match in _WORD.finditer(question)]
+    words = [match[0].lower() for match in WORD.finditer(question)]
     said = set(words)
     plain = _OTHER | _BOTH | _FIRST | _LAST | _BESIDE
     if not history or said & _AWAY or _AGREES.search(question):

@@ -6,7 +6,6 @@ honest answer. Plain words: no model, no image.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
@@ -15,12 +14,11 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from medsight_core.engine.aliases import SIDE_OF
-from medsight_core.engine.wished import is_ordinary
+from medsight_core.engine.wished import WORD, is_ordinary
 
 # Canonical names, none of which is another word for what data sets label often.
 OTHERS = tuple(Path(__file__).with_name("others.txt").read_text(encoding="utf-8").split("\n")[:-1])
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _LONGEST = 4  # words of a name
 _LEAST = 5  # letters; shorter names have too many neighbours
 _LIKE = 0.85  # similarity of a mistyped name
@@ -31,7 +29,7 @@ def other_thing(question: str, known: Collection[str]) -> str:
 
     known: names that the model knows, which are none of these.
     """
-    words = list(_WORD.finditer(question))
+    words = list(WORD.finditer(question))
     said = [match[0].lower() for match in words]
     plain = [word in SIDE_OF or is_ordinary(word) for word in said]
     for length in range(min(_LONGEST, len(words)), 0, -1):

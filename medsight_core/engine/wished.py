@@ -10,7 +10,7 @@ import re
 
 from medsight_core.engine.aliases import word_set
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")  # with what joins its parts
 # Words of any question about any thing.
 _ORDINARY = word_set("""
     a about actually again ago all also am an and annotate another any anybody anything appreciate are area aren't
@@ -39,7 +39,7 @@ def is_ordinary(word: str) -> bool:
 def wished(question: str) -> str:
     """The longest run of words in a question that are not ordinary ones, in small letters; "" for none."""
     runs, last = [], None
-    for match in _WORD.finditer(question):
+    for match in WORD.finditer(question):
         if is_ordinary(match[0].lower()):
             last = None
         elif last is not None and question[last : match.start()].isspace():
