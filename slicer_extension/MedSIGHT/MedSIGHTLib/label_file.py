@@ -105,7 +105,7 @@ def labelmap_of(values: np.ndarray, affine: np.ndarray) -> Outlines:
     labels = [int(value) for value in np.unique(values) if value]
     if len(labels) > _MOST_LABELS or (labels and labels[0] < 0):
         raise ValueError("an image")
-    return Outlines((values,), affine, tuple(FileSegment(n, 0, {}, fingerprint(values == n)) for n in labels))
+    return Outlines((values,), affine, tuple(FileSegment(n, 0, {}, fingerprint(values, value=n)) for n in labels))
 
 
 def _parse(content: bytes) -> Outlines:
@@ -191,6 +191,6 @@ def _segments(values: dict[str, str], layers: tuple[np.ndarray, ...]) -> list[Fi
             if prefix + "Color" in values
             else None
         )
-        outline = fingerprint(layers[layer] == label)
+        outline = fingerprint(layers[layer], value=label)
         segments.append(FileSegment(label, layer, tags, outline, values.get(prefix + "Name", ""), color))
     return segments

@@ -33,6 +33,7 @@ class SegmentSection:
         self._edge: tuple[tuple, float | None] = ((), None)  # of which state, and where it lies
         self._updating = self._same_step = False
         self._stop_waiting: Callable[[], None] = lambda: None
+        self._stop_counting: Callable[[], None] = lambda: None
         ui.edgeSlider.minimum, ui.edgeSlider.maximum = round(100 * LEAST), _GREATEST
         ui.segmentsTable.connect("selectionChanged(QItemSelection,QItemSelection)", self._chosen_another)
         ui.edgeSlider.connect("valueChanged(int)", self._moved)
@@ -48,9 +49,7 @@ class SegmentSection:
         ui.segmentsTable.setSegmentationNode(node)
         for name in ("segmentsTable", "segmentsLabel", "replaceEditedBox", "undoButton", "redoButton"):
             getattr(ui, name).visible = node is not None
-        rows = self._rows.of(node, self._asker.conversation(volume))
-        text = rows_html(rows, self._colors.text, self._colors.muted)
-        ui.segmentRowsLabel.text, ui.segmentRowsLabel.visible = text, bool(text)
+        self._show_rows()
         self._show_edge()
 
     def select(self, segment_id: str) -> None:
@@ -58,9 +57,17 @@ class SegmentSection:
         self.ui.segmentsTable.setSelectedSegmentIDs([segment_id])
 
     def close(self) -> None:
-        """Leave no edge to be moved later."""
-        self._stop_waiting()
-        self._same_step = False
+        """Leave no edge to be moved and no voxels to be counted later."""
+        self._stop_counting()
+        self._leave_edge()
+
+    def _show_rows(self) -> None:
+        self._stop_counting()
+        rows = self._rows.of(self._node, self._asker.conversation(self._volume))
+        text = rows_html(rows, self._colors.text, self._colors.muted)
+        self.ui.segmentRowsLabel.text, self.ui.segmentRowsLabel.visible = text, bool(text)
+        if any(row.volume_ml is None for row in rows):
+            self._stop_counting = later(0, self._show_rows)
 
     # -- the chosen segment's edge
 
@@ -70,8 +77,12 @@ class SegmentSection:
         segment = self._node.GetSegmentation().GetSegment(ids[0]) if ids else None
         return ("", None, None) if segment is None else (ids[0], segment, self._asker.soft_masks.of(segment))
 
+    def _leave_edge(self) -> None:
+        self._stop_waiting()
+        self._same_step = False
+
     def _chosen_another(self) -> None:
-        self.close()
+        self._leave_edge()
         self._show_edge()
 
     def _show_edge(self) -> None:
@@ -116,7 +127,7 @@ class SegmentSection:
     def _back(self) -> None:
         soft = self._chosen()[2]
         if soft is not None:
-            self.close()
+            self._leave_edge()
             self._draw_at(soft.threshold)
 
     def _draw(self) -> None:

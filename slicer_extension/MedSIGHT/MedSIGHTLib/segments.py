@@ -32,9 +32,11 @@ TAG_OUTLINE = "MedSIGHT.Outline"
 _LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 _SURFACE = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
 _SAME_PLACE_MM = 0.01
-# When answers' voxels were put in, on VTK's clock, which never shows the same time twice: voxels that have not been
-# modified since need not be looked through, which takes a fifth of a second in a large volume.
+# What is known of voxels as they were at a time of VTK's clock, which never shows the same time twice: that an answer
+# put them in, and fingerprints by label value. Looking through a large volume takes long enough to be felt.
 _placed: set[int] = set()
+_fingerprints: dict[tuple[int, int], str] = {}
+_MOST_FINGERPRINTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -237,9 +239,14 @@ def _outline_of(segment: slicer.vtkSegment, image: slicer.vtkOrientedImageData) 
     scalars = image.GetPointData().GetScalars()
     if scalars is None:
         return "empty"
-    i, j, k = image.GetExtent()[::2]
-    voxels = vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
-    return fingerprint(voxels == segment.GetLabelValue(), (k, j, i))
+    state = (image.GetMTime(), segment.GetLabelValue())
+    if state not in _fingerprints:
+        if len(_fingerprints) >= _MOST_FINGERPRINTS:
+            _fingerprints.clear()
+        i, j, k = image.GetExtent()[::2]
+        voxels = vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
+        _fingerprints[state] = fingerprint(voxels, (k, j, i), segment.GetLabelValue())
+    return _fingerprints[state]
 
 
 def tag_of(segment: slicer.vtkSegment, name: str) -> str:
