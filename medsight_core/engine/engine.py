@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,9 @@ from medsight_core.engine.description import describe
 from medsight_core.engine.detection import Detections
 from medsight_core.engine.features import ViewFeatures, detects, look
 from medsight_core.engine.follow_up import names_of, spelt_out
+from medsight_core.engine.given import given_name
 from medsight_core.engine.impression import Impression, impression_of
+from medsight_core.engine.known import codes_of_names, known_names
 from medsight_core.engine.others import other_thing
 from medsight_core.engine.regions import Candidate, Finding, best_candidates
 from medsight_core.engine.speech import Progress, Say, listener
@@ -57,12 +59,11 @@ from medsight_core.engine.wording import (
 )
 from medsight_core.errors import InputError, TooLargeError
 from medsight_core.imaging.volume import Volume
-from medsight_core.model.config import MedSightConfig
 from medsight_core.model.loading import load_model
 from medsight_core.model.medsight import IMAGE_SENTINEL, MedSightModel
 from medsight_core.model.processor import MedSightProcessor
 from medsight_core.protocol import SCOPE_VOLUME, PlaneRange, PlaneRequest, check_prompt, check_scope
-from medsight_core.terminology import NAMES, coding, color, split_side
+from medsight_core.terminology import NAMES, coding, color
 
 LEAST_ROOM = 16  # tokens: enough for one short sentence
 ASK_FOR = "Outline the {}."
@@ -146,9 +147,7 @@ class Engine:
                 only = names = [name for name in names if any(name in reply.asked for reply in replies)]
             there = detections.seen if detections and only else ()
             for name in overlooked(only, {c.name for reply in replies for c in reply.candidates}, there):
-                one = self._reply(ASK_FOR.format(name), [], seen, keys, context, [name], _unhurried(tell), None)
-                for reply, more in zip(replies, one):
-                    reply.candidates.extend(more.candidates)
+                replies[0].candidates.extend(self._given(name, seen, keys, context, _unhurried(tell)))
         with timings.of("decode"):
             tell("decode", 0.0)
             spoken = [candidate for reply in replies for candidate in reply.candidates]
@@ -267,6 +266,14 @@ class Engine:
             replies.append(_Reply(text, [mentions[index] for index in kept], candidates, closed, asked))
         return replies
 
+    def _given(
+        self, name: str, seen: ViewFeatures, keys: Sequence[int], context: str, tell: Progress
+    ) -> list[Candidate]:
+        """Candidates of a name that is asked for and seen, on each key plane, when no reply speaks of it."""
+        ids = self.processor.prompt_ids(ASK_FOR.format(name), context=context)
+        hear = listener(self.processor, self.config.max_new_tokens, tell, None)
+        return given_name(self.model, self.processor, name, ids, self._memory(ids, seen, keys), keys, hear)
+
     def _memory(self, ids: Sequence[int], seen: ViewFeatures, keys: Sequence[int]) -> Tensor:
         """`MedSightModel.read` of planes, from the cache where a question with this beginning was asked before."""
         start = tuple(ids[: ids.index(IMAGE_SENTINEL) + 1])
@@ -332,26 +339,6 @@ class Engine:
             ModelInfo(**self.describe()["model"]),
             timings.seconds(),
         )
-
-
-def known_names(config: MedSightConfig, view: VolumeView) -> list[str]:
-    """The names that a model has for what a view may show; of an unknown modality, all of them.
-
-    Where things have a side they are named with it, but on sagittal planes, where nobody can tell sides, without.
-    """
-    all_names = config.modality_names
-    names = all_names.get(view.volume.modality) or [name for each in all_names.values() for name in each]
-    bases = {base for side, base in map(split_side, names) if side} & set(names)
-    if view.orientation == "sagittal":
-        return [name for name in names if split_side(name)[1] not in bases or name in bases]
-    return [name for name in names if name not in bases]
-
-
-def codes_of_names(config: MedSightConfig, names: Collection[str]) -> dict[str, str]:
-    """A code for each of the names: of several, one of the table that holds most of them."""
-    codes = [(code, name) for code, name in config.names_of_codes.items() if name in names]
-    tables = Counter(code.partition("_")[0] for code, _ in codes)
-    return {name: code for code, name in sorted(codes, key=lambda each: tables[each[0].partition("_")[0]])}
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,10 @@ class MedSightProcessor:
         """Ids of one complete assistant turn, header and end token included."""
         return self._encode(f"{ASSISTANT}{answer}{END}\n")
 
+    def text_ids(self, text: str) -> list[int]:
+        """Ids of a piece of a reply; codes in brackets are one each."""
+        return self._encode(text)
+
     def room(self, ids: Sequence[int], num_images: int = 1) -> int:
         """How many tokens the reply to a prompt with so many images may have."""
         taken = len(ids) + self.config.num_image_tokens * num_images

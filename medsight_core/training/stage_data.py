@@ -23,7 +23,7 @@ from medsight_core.data.corrected_cases import Case
 from medsight_core.data.prepared import CONVERSATIONS, META
 from medsight_core.data.records import Conversations, to_record
 from medsight_core.data.targets import Inventory
-from medsight_core.engine.engine import codes_of_names
+from medsight_core.engine.known import codes_of_names
 from medsight_core.errors import InputError
 from medsight_core.model.config import MedSightConfig
 from medsight_core.model.loading import load_model

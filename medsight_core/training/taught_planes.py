@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from medsight_core.data.corrected_cases import Case
-from medsight_core.engine.engine import known_names
+from medsight_core.engine.known import known_names
 from medsight_core.engine.views import VOLUME_ORIENTATION, VolumeView, choose_window, framed_body
 from medsight_core.imaging.label_file import read_label_file
 from medsight_core.imaging.plane import plane_stack, sample
