@@ -41,6 +41,7 @@ from medsight_core.engine.follow_up import names_of, spelt_out
 from medsight_core.engine.given import given_name
 from medsight_core.engine.impression import Impression, impression_of
 from medsight_core.engine.known import codes_of_names, known_names
+from medsight_core.engine.one_side import of_one_side, side_of_before
 from medsight_core.engine.others import other_thing
 from medsight_core.engine.regions import Candidate, Finding, best_candidates
 from medsight_core.engine.speech import Progress, Say, listener
@@ -130,11 +131,12 @@ class Engine:
             detections = self._detections(seen, threshold)
         with timings.of("generate"):
             tell("generate", 0.0)
-            asked, *earlier = self._corrected([prompt, *(question for question, _ in history)], view)
+            earlier = self._corrected([question for question, _ in history], view)
             codes = codes_of_names(self.config, known_names(self.config, view))
             turns = list(zip(earlier, (with_codes(answer, codes) for _, answer in history)))
+            about = [names_of((said, answer), NAMES) for said, (_, answer) in zip(earlier, history)]
+            (asked,) = self._corrected([prompt], view, about[-1] if about else ())
             if self.config.correct_words:
-                about = [names_of((said, answer), NAMES) for said, (_, answer) in zip(earlier, history)]
                 asked = spelt_out(asked, about, known_names(self.config, view))
             context = context_line(view.words, detections.seen) if self.config.show_detections and detections else ""
             names = asked_names(asked, NAMES)
@@ -205,12 +207,15 @@ class Engine:
         regions = seen.regions
         return None if regions is None else Detections.of(self.model, regions, threshold)
 
-    def _corrected(self, questions: list[str], view: VolumeView) -> list[str]:
-        """Questions as the language model reads them: with the names that it knows, where its config says so."""
+    def _corrected(self, questions: list[str], view: VolumeView, before: Sequence[str] = ()) -> list[str]:
+        """Questions as the language model reads them: with the names that it knows, where its config says so.
+
+        before: names of the turn before them.
+        """
         if not self.config.correct_words:
             return questions
         known = known_names(self.config, view)
-        return [canonical_question(question, known) for question in questions]
+        return [canonical_question(each, known, side_of_before(each, before)) for each in questions]
 
     def _reply(
         self,
@@ -258,6 +263,8 @@ class Engine:
                 text = ""
             spoken = {*(mention.name for mention in mentions), *absent_names(text)}
             asked = [] if text == OFF_TOPIC_ANSWER else meant_names(prompt, only, spoken)
+            if self.config.correct_words and not only:
+                asked = of_one_side(prompt, spoken)
             text, kept = without_unasked(text, mentions, asked)
             candidates = [
                 Candidate(mentions[index].name, mentions[index].code, plane, generation.code_states[index])
@@ -304,7 +311,7 @@ class Engine:
         missing = missing_names(names, found)
         known = known_names(self.config, view)
         trusted = known or [*self.config.names_of_codes.values(), *self.config.class_names]
-        only = names if self.config.correct_words and names_all(prompt, names) else []
+        only = names if self.config.correct_words and names_all(prompt, names) else [] if names else base.asked
         text = ground(base.text, prompt, trusted, missing, only)
         mentions = find_mentions(text, find_codes(text), self.config.names_of_codes)
         wording = compose(text, mentions, numbers, extra, base.closed)

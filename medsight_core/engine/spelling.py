@@ -16,6 +16,7 @@ from medsight_core.engine.aliases import HEADS
 from medsight_core.engine.asked import names_all
 from medsight_core.engine.groups import without_groups
 from medsight_core.engine.lexicon import Lexicon, Thing
+from medsight_core.engine.one_side import said_side
 from medsight_core.engine.plurals import plural
 from medsight_core.engine.sides import side_after, side_before
 from medsight_core.engine.words import Words
@@ -45,18 +46,22 @@ class _Reading:
     modifies: bool = False  # the thing only says of what the next noun is
 
 
-def canonical_question(question: str, known: Collection[str]) -> str:
+def canonical_question(question: str, known: Collection[str], side: str = "") -> str:
     """The question with canonical names for what it means of the ``known`` ones; all else stays as it is.
 
     known: canonical names, with sides where things have one. A paired thing without a side, or in the plural, becomes
     both sides, in the plural only when both are known; a side before "A and B" is that of both. A word for several
     together becomes their names where nothing but names is asked for.
+    side: of what the question before was about, where this one refers to it.
     """
     lexicon = _lexicon(frozenset(known))
     words = lexicon.read(question)
     asks_side = bool(_ASKS_SIDE.search(question))
     pieces, done = [], 0
-    for reading in _readings(words, lexicon.find(words), lexicon.known):
+    readings = _readings(words, lexicon.find(words), lexicon.known)
+    if not any(reading.side for reading in readings):
+        readings = [_on(side or said_side(question), reading) for reading in readings]
+    for reading in readings:
         name = _name(reading, lexicon.known, asks_side)
         if name:
             head, name, end = _fit(question, done, reading, reading.between + name)
@@ -132,6 +137,11 @@ def _read(words: Words, thing: Thing, floor: int, paired: bool, is_next: Callabl
         return _Reading(thing, before.place, end, before.said, before.between, modifies=modifies)
     after = side_after(words, thing.stop, is_next)
     return _Reading(thing, start, after.place, after.said, behind=True)
+
+
+def _on(side: str, reading: _Reading) -> _Reading:
+    """A thing on the one side that a question speaks of somewhere else, unless it means several."""
+    return reading if reading.thing.meaning.plural or reading.modifies else replace(reading, side=side)
 
 
 def _name(reading: _Reading, known: frozenset[str], asks_side: bool) -> str:
