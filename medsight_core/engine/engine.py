@@ -131,14 +131,15 @@ class Engine:
             detections = self._detections(seen, threshold)
         with timings.of("generate"):
             tell("generate", 0.0)
-            earlier = self._corrected([question for question, _ in history], view)
+            shown = detections.seen if detections else ()
+            earlier = self._corrected([question for question, _ in history], view, shown)
             codes = codes_of_names(self.config, known_names(self.config, view))
             turns = list(zip(earlier, (with_codes(answer, codes) for _, answer in history)))
             about = [names_of((said, answer), NAMES) for said, (_, answer) in zip(earlier, history)]
-            (asked,) = self._corrected([prompt], view, about[-1] if about else ())
+            (asked,) = self._corrected([prompt], view, shown, about[-1] if about else ())
             if self.config.correct_words:
                 asked = spelt_out(asked, about, known_names(self.config, view))
-            context = context_line(view.words, detections.seen) if self.config.show_detections and detections else ""
+            context = context_line(view.words, shown) if self.config.show_detections and detections else ""
             names = asked_names(asked, NAMES)
             # A model that reads canonical names may still answer about another thing; others mean it by other words.
             only = names if self.config.correct_words else []
@@ -147,8 +148,7 @@ class Engine:
             tell("generate", 1.0)
             if only:
                 only = names = [name for name in names if any(name in reply.asked for reply in replies)]
-            there = detections.seen if detections and only else ()
-            for name in overlooked(only, {c.name for reply in replies for c in reply.candidates}, there):
+            for name in overlooked(only, {c.name for reply in replies for c in reply.candidates}, shown):
                 replies[0].candidates.extend(self._given(name, seen, keys, context, _unhurried(tell)))
         with timings.of("decode"):
             tell("decode", 0.0)
@@ -207,15 +207,17 @@ class Engine:
         regions = seen.regions
         return None if regions is None else Detections.of(self.model, regions, threshold)
 
-    def _corrected(self, questions: list[str], view: VolumeView, before: Sequence[str] = ()) -> list[str]:
+    def _corrected(
+        self, questions: list[str], view: VolumeView, seen: Sequence[str], before: Sequence[str] = ()
+    ) -> list[str]:
         """Questions as the language model reads them: with the names that it knows, where its config says so.
 
-        before: names of the turn before them.
+        seen: names that the image shows. before: names of the turn before the questions.
         """
         if not self.config.correct_words:
             return questions
         known = known_names(self.config, view)
-        return [canonical_question(each, known, side_of_before(each, before)) for each in questions]
+        return [canonical_question(each, known, side_of_before(each, before), seen) for each in questions]
 
     def _reply(
         self,

@@ -30,8 +30,8 @@ def given_name(
     ids: of the prompt. memory: `MedSightModel.read` of the planes. tell: called with the ids so far after each token;
     what it raises comes out here.
     """
-    choices = _codes_for(name, model.config)
-    *opening, _ = processor.text_ids(f"The {name} {model.config.codebook_config.code_tokens[0]}")
+    choices = _codes_for(name, processor.config)
+    *opening, _ = processor.text_ids(f"The {name} {processor.config.codebook_config.code_tokens[0]}")
     written = [*([token] for token in opening), choices, [processor.eos_token]]  # a code's state takes one step more
     generations = model.generate(
         ids,

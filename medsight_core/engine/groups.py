@@ -19,6 +19,7 @@ _CEREBELLUM = frozenset({"cerebellar cortex", "cerebellar white matter"})
 _CEREBRUM = frozenset({"cerebral cortex", "cerebral white matter"})
 _LIMBIC = frozenset({"hippocampus", "amygdala"})
 _CHEST_BONES = frozenset({"ribs", "thoracic spine"})
+_BONES = frozenset({"ribs", "skull", *_SPINE})
 
 GROUPS: dict[str, frozenset[str]] = {
     "ventricles": _VENTRICLES,
@@ -50,12 +51,15 @@ GROUPS: dict[str, frozenset[str]] = {
     "spinal column": _SPINE,
     "backbone": _SPINE,
     "vertebrae": _SPINE,
-    "bones": frozenset({"ribs", "skull", *_SPINE}),
-    "bony structures": frozenset({"ribs", "skull", *_SPINE}),
-    "skeleton": frozenset({"ribs", "skull", *_SPINE}),
+    "bone": _BONES,
+    "bones": _BONES,
+    "bony structures": _BONES,
+    "skeleton": _BONES,
     "bony thorax": _CHEST_BONES,
     "thoracic skeleton": _CHEST_BONES,
 }
+# Their parts lie in different regions of the body, and an image shows some: those are meant.
+_OF_REGIONS = (_SPINE, _BONES, _CHEST_BONES)
 
 _GROUP = re.compile(
     r"(?P<start>(?:^|[^\w\s-])\s*|\b(?P<last>[\w'’]+)\s+)"
@@ -72,14 +76,20 @@ _PLACE = re.compile(
 )
 
 
-def without_groups(question: str, known: Collection[str]) -> str:
-    """The question with names in the place of words that mean several of the ``known`` ones together."""
+def without_groups(question: str, known: Collection[str], seen: Collection[str] = ()) -> str:
+    """The question with names in the place of words that mean several of the ``known`` ones together.
+
+    seen: what the image shows: of "the spine" or "the bones" those parts are meant, when it shows any.
+    """
 
     def names(match: re.Match[str]) -> str:
         side, last = (match["before"] or match["after"] or "").lower(), match["last"]
-        meant = [name for name in known if split_side(name)[1] in GROUPS[match["word"].lower()]]
+        group = GROUPS[match["word"].lower()]
+        meant = [name for name in known if split_side(name)[1] in group]
         if len({split_side(name)[1] for name in meant}) < 2 or _PLACE.search(question[: match.end("start")]):
             return match[0]
+        if group in _OF_REGIONS:
+            meant = [name for name in meant if name in seen] or meant
         if last and not is_ordinary(last.lower()):
             return match[0]  # "the lateral ventricles" are no group
         if side:

@@ -46,13 +46,13 @@ class _Reading:
     modifies: bool = False  # the thing only says of what the next noun is
 
 
-def canonical_question(question: str, known: Collection[str], side: str = "") -> str:
+def canonical_question(question: str, known: Collection[str], side: str = "", seen: Collection[str] = ()) -> str:
     """The question with canonical names for what it means of the ``known`` ones; all else stays as it is.
 
     known: canonical names, with sides where things have one. A paired thing without a side, or in the plural, becomes
     both sides, in the plural only when both are known; a side before "A and B" is that of both. A word for several
     together becomes their names where nothing but names is asked for.
-    side: of what the question before was about, where this one refers to it.
+    side: of what the question before was about, where this one refers to it. seen: what the image shows.
     """
     lexicon = _lexicon(frozenset(known))
     words = lexicon.read(question)
@@ -68,7 +68,7 @@ def canonical_question(question: str, known: Collection[str], side: str = "") ->
             pieces += [head, name]
             done = end
     question = "".join([*pieces, question[done:]])
-    spread = without_groups(question, known)
+    spread = without_groups(question, known, seen)
     # In a longer description the word may only say where something else lies.
     return spread if names_all(spread, sorted(known)) else question
 

@@ -495,6 +495,17 @@ def test_that_sides_cannot_be_told_is_told(tmp_path, volume):
         assert told not in engine.ask(volume, question, "plane", PlaneRequest(orientation, 5)).text
 
 
+def test_a_question_that_refers_to_the_turn_before_is_about_its_side(tmp_path, volume, monkeypatch):
+    names = ["left lung", "right lung", "left kidney", "right kidney"]
+    engine = Engine.load(save_tiny_model(tmp_path, correct_words=True, modality_names={"CT": names}))
+    ids_of, read = engine.processor.prompt_ids, []
+    monkeypatch.setattr(engine.processor, "prompt_ids", lambda *args, **kw: read.append(args[0]) or ids_of(*args, **kw))
+    before = [("Outline the right lung.", "The right lung is not seen.")]
+    engine.ask(volume, "And the kidney below it?", history=before)
+    engine.ask(volume, "Only the kidney?", history=before)
+    assert read == ["And the right kidney below it?", "Only the left kidney and right kidney?"]
+
+
 @pytest.mark.parametrize("corrects", [True, False])
 def test_questions_of_the_whole_conversation_are_corrected_where_the_model_says_so(
     tmp_path, volume, monkeypatch, corrects

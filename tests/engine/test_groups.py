@@ -43,3 +43,19 @@ def test_what_is_one_thing_or_only_a_place_stays(question):
 
 def test_a_word_for_things_that_nobody_knows_stays():
     assert without_groups("the basal ganglia", ("liver", "left putamen")) == "the basal ganglia"
+
+
+CT = ("ribs", "skull", "cervical spine", "thoracic spine", "lumbar spine", "left putamen", "left pallidum")
+
+
+@pytest.mark.parametrize(
+    ("question", "seen", "names"),
+    [
+        ("the bone", ["skull"], "the skull"),
+        ("spine and heart", ["thoracic spine", "lumbar spine"], "lumbar spine and the thoracic spine and heart"),
+        ("the spine", ["ribs"], "the cervical spine, the lumbar spine and the thoracic spine"),
+        ("left lentiform nucleus", ["left putamen"], "left pallidum and the left putamen"),
+    ],
+)
+def test_of_bones_those_are_meant_that_the_image_shows(question, seen, names):
+    assert without_groups(question, CT, seen) == names
