@@ -66,5 +66,5 @@ def demo_config(vocab_size: int, first_code_token: int) -> MedSightConfig:
         modality_names=names_by_modality(),
         ct_window="chest",
         licence="Apache-2.0",
-        version="4",
+        version="5",
     )
