@@ -1,8 +1,9 @@
 """From planes to a volume: where the language model looks, and how far what it names is carried.
 
 A code state means the same thing on every plane of an image (docs/performance.md), so the language model is asked on a
-few planes only. Its states are decoded on the planes that can show the thing: those where the class head detects it;
-where the head cannot tell, from the planes that named it outwards until it is lost. It knows no words.
+few planes only. Its states are decoded on the planes that can show the thing: those where the class head detects it,
+without those between two that turn out alike; where the head cannot tell, from the planes that named it outwards until
+it is lost. It knows no words.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from medsight_core.soft_masks import pack
 # Where along a volume the language model looks at least, the most telling place first.
 KEY_FRACTIONS = (0.5, 0.35, 0.65, 0.2, 0.8)
 PATIENCE = 3  # planes in a row without the thing before it counts as lost
+ALIKE = 0.9  # Dice of the outlines on both neighbours of a plane from which it need not be decoded itself
 
 
 def key_planes(count: int, names: Sequence[str] = (), detections: Detections | None = None) -> tuple[int, ...]:
@@ -106,6 +108,25 @@ def walk(count: int, starts: Sequence[int], batch: int, found: np.ndarray) -> It
                     missed = 0 if found[plane] else missed + 1
 
 
+def sparsely(maps: np.ndarray, there: np.ndarray, starts: Sequence[int], threshold: float) -> Iterator[list[int]]:
+    """Planes to look at, in batches, of those that show something; the others lie between two alike, and are filled in.
+
+    maps: (n, P, m, m), which whoever looks sets after each batch. there: bool (P,). starts: planes to be looked at.
+    """
+    inside = np.flatnonzero(there[:-2] & there[1:-1] & there[2:]) + 1
+    between = [plane for plane in inside.tolist() if plane % 2 and plane not in starts]
+    first = np.setdiff1d(np.flatnonzero(there), between).tolist()
+    yield from (first[batch] for batch in plane_batches(len(first), maps.shape[-1]))
+    unlike = []
+    for plane in between:
+        before, after = maps[:, plane - 1], maps[:, plane + 1]
+        if all(_alike(a > threshold, b > threshold) for a, b in zip(before, after)):
+            maps[:, plane] = (before + after) / 2
+        else:
+            unlike.append(plane)
+    yield from (unlike[batch] for batch in plane_batches(len(unlike), maps.shape[-1]))
+
+
 def _carry(
     model: MedSightModel,
     features: ViewFeatures,
@@ -122,13 +143,13 @@ def _carry(
     scores = np.zeros((len(candidates), count), dtype=np.float32)
     found = np.zeros(count, bool)
     known = detected(names, detections)
+    starts = [candidate.plane for candidate in candidates]
     if known is None:
-        starts = [candidate.plane for candidate in candidates]
         batches = walk(count, starts, plane_batches(count, side)[0].stop, found)
     else:
         scores[:] = known.T.cpu().numpy()
-        there = np.flatnonzero((scores >= threshold).any(axis=0)).tolist()
-        batches = (there[batch] for batch in plane_batches(len(there), side))
+        there = np.asarray((scores >= threshold).any(axis=0))
+        batches = sparsely(maps, there, starts, model.config.mask_threshold)
     looked = 0
     for planes in batches:
         output = model.decode(features.patches(planes), states.expand(len(planes), -1, -1))
@@ -140,3 +161,8 @@ def _carry(
         looked += len(planes)
         tell(looked / count)
     return maps, scores
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether the Dice coefficient of two masks is `ALIKE` at least; that of two empty ones is."""
+    return bool(2 * np.count_nonzero(one & other) >= ALIKE * (np.count_nonzero(one) + np.count_nonzero(other)))

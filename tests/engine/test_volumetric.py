@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medsight_core.engine.detection import Detections
-from medsight_core.engine.volumetric import PATIENCE, key_planes, walk
+from medsight_core.engine.volumetric import PATIENCE, key_planes, sparsely, walk
 
 
 def look(showing, count, starts, batch=2):
@@ -60,3 +60,49 @@ def test_there_are_as_many_key_planes_for_any_question():
     names = tuple(f"thing {n}" for n in range(8))
     sure = Detections(names, torch.cat([torch.eye(8), torch.zeros(16, 8)]), 0.5)
     assert key_planes(24, names, sure) == (0, 1, 2, 3, 4)
+
+
+def decode(truth, there, starts=()):
+    """Which planes are decoded, and the maps (n, P, m, m) that come of it. truth: probabilities as the model's."""
+    maps, looked = np.zeros_like(truth), []
+    for planes in sparsely(maps, np.array(there, bool), starts, 0.5):
+        maps[:, planes] = truth[:, planes]
+        looked += planes
+    assert len(looked) == len(set(looked))
+    return sorted(looked), maps
+
+
+def growing(count, step):
+    """A disc that grows by ``step`` cells a plane, as probabilities (1, P, 64, 64)."""
+    y, x = np.indices((64, 64)) - 32
+    distance = np.hypot(y, x)
+    return np.stack([np.clip(0.5 + (8 + step * n - distance) / 2, 0, 1) for n in range(count)])[None].astype(np.float32)
+
+
+def test_planes_between_two_alike_are_filled_in_and_keep_their_shape():
+    truth = growing(20, 0.05)
+    looked, maps = decode(truth, [True] * 20)
+    assert looked == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 19]
+    overlap = 2 * ((maps > 0.5) & (truth > 0.5)).sum() / ((maps > 0.5).sum() + (truth > 0.5).sum())
+    assert overlap > 0.98
+
+
+def test_where_neighbours_differ_in_one_thing_each_plane_is_decoded():
+    both = np.concatenate([growing(12, 0.1), growing(12, 1.5)])
+    looked, maps = decode(both, [True] * 12)
+    assert looked == list(range(12))
+    assert np.array_equal(maps, both)
+
+
+def test_ends_gaps_and_planes_that_named_it_are_decoded_and_nothing_else_is():
+    there = [False, True, True, True, True, False, True, False, True, True, True, True]
+    truth = growing(12, 0.0)
+    looked, maps = decode(truth, there, starts=[9])
+    assert looked == [1, 2, 4, 6, 8, 9, 10, 11]
+    assert not maps[0, [0, 5, 7]].any()
+    assert np.array_equal(maps[0, 3] > 0.5, truth[0, 3] > 0.5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_few_planes_are_all_decoded(count):
+    assert decode(growing(max(count, 1), 0.0)[:, :count], [True] * count)[0] == list(range(count))
