@@ -32,4 +32,5 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     z, share = 1.96, hits / count
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # None and all are exact ends, which rounding would miss by a hair.
+    return 0.0 if hits == 0 else middle - half, 1.0 if hits == count else middle + half

@@ -29,3 +29,11 @@ def test_groups_count_alike_however_many_values_they_have():
 @pytest.mark.parametrize("groups", [[], [[0.4]], [[0.1, 0.9], [0.4]]])
 def test_a_single_value_has_no_interval_and_does_not_pass_for_certain(groups):
     assert bootstrap_interval(groups, 0) is None
+
+
+@pytest.mark.parametrize("count", [1, 3, 516, 942, 10_007])
+def test_an_interval_of_none_begins_at_nothing_and_one_of_all_ends_at_one(count):
+    assert wilson_interval(0, count)[0] == 0.0
+    assert wilson_interval(count, count)[1] == 1.0
+    assert 0 < wilson_interval(0, count)[1] < 1
+    assert 0 < wilson_interval(count, count)[0] < 1
