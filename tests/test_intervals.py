@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medsight_core.intervals import bootstrap_interval
+from medsight_core.intervals import bootstrap_interval, wilson_interval
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_does_not():
