@@ -19,6 +19,7 @@ import slicerio
 from medsight_core.answer import Answer, Region
 from medsight_core.errors import InputError, NotFoundError, VolumeError
 from medsight_core.imaging.volume import PathLike, Volume
+from medsight_core.packing import pack_masks
 
 TAG_CODE = "MedSIGHT.Code"
 TAG_CONFIDENCE = "MedSIGHT.Confidence"
@@ -114,6 +115,15 @@ def write_labelmap(path: PathLike, volume: Volume, answer: Answer) -> None:
         nrrd.write(str(path), labels, header, compression_level=COMPRESSION)
     else:
         raise InputError(f"A labelmap cannot be written as '{Path(path).name}': name it .nrrd or .nii.gz.")
+
+
+def write_masks(path: PathLike, volume: Volume, answer: Answer, codec: str) -> None:
+    """Write the regions' masks packed, each cut to its box, with the affine of ``volume``; all else is in the answer.
+
+    codec: of `medsight_core.packing`. Raises ValueError for a region without a mask on this volume's grid.
+    """
+    masks = [(region.label, _mask(region, volume)) for region in answer.regions]
+    Path(path).write_bytes(pack_masks(masks, volume.affine, codec))
 
 
 def read_segmentation(path: PathLike) -> Segmentation:

@@ -23,12 +23,14 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from medsight_core.errors import InputError, NotFoundError, TooLargeError, VolumeError
+from medsight_core.packing import unpack_volume
 from medsight_core.protocol import MAX_VOXELS
 
 MODALITIES = ("CT", "MR", "US", "XR", "OT")
 _IMAGE_IO = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"}
 ITK_EXTENSIONS = tuple(_IMAGE_IO)
 NIFTI_EXTENSIONS = (".nii", ".nii.gz")
+EXTENSION_PACKED = ".packed"  # as clients send volumes; nobody keeps files of it
 EXTENSIONS = NIFTI_EXTENSIONS + ITK_EXTENSIONS
 
 PathLike = Union[str, Path]
@@ -157,6 +159,10 @@ def read_volume(path: PathLike, modality: str | None = None) -> Volume:
         voxels, affine = _read_nifti(path)
     elif name.endswith(ITK_EXTENSIONS):
         voxels, affine = _read_itk(path)
+    elif name.endswith(EXTENSION_PACKED):
+        voxels, affine = unpack_volume(path.read_bytes())
+        check_shape(voxels.shape)
+        voxels = compact(voxels)
     else:
         from medsight_core.imaging.dicom_series import refuse_single_file
 
