@@ -1,27 +1,35 @@
-"""What it takes to send a volume up and its masks down, as today's files and packed.
+"""What it takes to send a volume up and its masks down: packed, and as the files that were sent before.
 
-    python -m benchmarks.wire --repeats 3
+    python -m benchmarks.wire --repeats 5
 
-The sample chest CT on a grid of 512 x 512 x 300, and two masks that fill its lungs, through a real HTTP server in a
-process of its own: our endpoints, MONAI Label's sessions, and no model. Today's way is a .nii.gz up and a .seg.nrrd
-down, with all that both ends do: write, read, check. Ours is the same with `medsight_core.packing`. Seconds are of both
-processes' processors, so that other work on the machine does not count; medians over repeats.
+The sample chest CT on a grid of 512 x 512 x 300 with a scanner's noise, and two masks that fill its lungs, through a
+real HTTP server in a process of its own: our endpoints, MONAI Label's sessions, and no model. Each way does all that
+both ends must: write, send, check, read; and at the end the masks are compared voxel for voxel. Every repeat sends
+another content by every way in turn; medians over repeats. Seconds are of the clock, and of both processes' processors,
+where other work on the machine does not count.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import itertools
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import nibabel
+import nrrd
 import numpy as np
 import psutil
 import uvicorn
@@ -31,7 +39,7 @@ from benchmarks.provenance import commit
 from medsight_core.answer import Answer, Region
 from medsight_core.client import MedSightClient
 from medsight_core.errors import run_program
-from medsight_core.imaging.segmentation_file import read_segmentation, write_masks, write_segmentation
+from medsight_core.imaging.segmentation_file import read_segmentation, write_labelmap, write_masks, write_segmentation
 from medsight_core.imaging.shelf import VolumeShelf
 from medsight_core.imaging.volume import Volume
 from medsight_core.protocol import (
@@ -46,10 +54,11 @@ from medsight_core.protocol import (
 QUESTION = "Outline the lungs."
 CODECS = {extension: codec for codec, extension in PACKED_EXTENSIONS.items()}
 NAMES = ("right lung", "left lung")
+TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from NIfTI's RAS, and back
 
 
 class WithoutModel:
-    """The place of the MONAI Label app: reads what was uploaded, outlines what is dark inside it, writes the label."""
+    """The place of the MONAI Label app: reads what was uploaded, outlines the same as always, writes the label."""
 
     def __init__(self, folder: Path) -> None:
         from monailabel.utils.sessions import Sessions
@@ -61,18 +70,19 @@ class WithoutModel:
 
     def infer(self, asked: dict[str, Any]) -> dict[str, Any]:
         volume = self._shelf.read(asked["image"], "CT")
-        answer, extension = outlined(volume), asked["result_extension"]
+        answer, extension = outlined(volume.shape), asked["result_extension"]
         path = self._folder / f"label{extension}"
-        if extension == EXTENSION_SEGMENTATION:
-            write_segmentation(path, volume, answer)
-        else:
+        if extension in CODECS:
             write_masks(path, volume, answer, CODECS[extension])
+        else:
+            (write_segmentation if extension == EXTENSION_SEGMENTATION else write_labelmap)(path, volume, answer)
         return {"file": path, "params": answer.to_json()}
 
 
-def outlined(volume: Volume) -> Answer:
+@functools.cache  # finding them is not the wire's work
+def outlined(shape: tuple[int, int, int]) -> Answer:
     """Both lungs, as an ellipsoid each: where they end does not matter, only that they are as large."""
-    i, j, k = np.ogrid[tuple(slice(-1, 1, count * 1j) for count in volume.shape)]
+    i, j, k = np.ogrid[tuple(slice(-1, 1, count * 1j) for count in shape)]
     regions = tuple(
         Region(label, name, "", (0, 1), 1.0, mask=np.asfortranarray((i - x) ** 2 * 16 + j**2 * 6 + k**2 < 0.9))
         for label, (name, x) in enumerate(zip(NAMES, (-0.4, 0.4)), 1)
@@ -125,10 +135,39 @@ def server_process(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
             process.stdin.close()
 
 
-def as_today(client: MedSightClient, volume: Volume, folder: Path) -> tuple[list[np.ndarray], np.ndarray, list[int]]:
-    """Up and down as files: masks, affine, and the bytes that went up and down."""
-    up, down = folder / "up.nii.gz", folder / f"down{EXTENSION_SEGMENTATION}"
-    nibabel.save(nibabel.Nifti1Image(volume.voxels, np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine), up)
+Sent = tuple[list[np.ndarray], np.ndarray, list[int]]  # masks, their affine, and the bytes that went up and down
+
+
+def as_nifti(client: MedSightClient, volume: Volume, folder: Path) -> Sent:
+    """A .nii.gz up (written by nibabel, whose compression is zlib's fastest) and a .nii.gz of labels down."""
+    up, down = nifti(volume, folder), folder / "down.nii.gz"
+    session = client.upload(up)
+    reply = client.ask(QUESTION, session=session, result_extension=".nii.gz")
+    down.write_bytes(reply.segmentation or b"")
+    image: Any = nibabel.load(down)
+    labels = np.asarray(image.dataobj)
+    client.delete_session(session)
+    masks = [labels == region.label for region in reply.answer.regions]
+    return masks, TO_LPS @ image.affine, [up.stat().st_size, down.stat().st_size]
+
+
+def as_segmentation(client: MedSightClient, volume: Volume, folder: Path) -> Sent:
+    """The same .nii.gz up, and down a .seg.nrrd, which has names and colours too."""
+    return with_segmentation(client, nifti(volume, folder), folder)
+
+
+def as_nrrd(client: MedSightClient, volume: Volume, folder: Path) -> Sent:
+    """A .nrrd up without compression, and a .seg.nrrd down: what the module for 3D Slicer sends to an older server."""
+    up = folder / "up.nrrd"
+    directions = {"space": "left-posterior-superior", "space directions": volume.affine[:3, :3].T}
+    header = {**directions, "space origin": volume.affine[:3, 3], "encoding": "raw"}
+    nrrd.write(str(up), volume.voxels, header)
+    return with_segmentation(client, up, folder)
+
+
+def with_segmentation(client: MedSightClient, up: Path, folder: Path) -> Sent:
+    """A file up, and a .seg.nrrd down."""
+    down = folder / f"down{EXTENSION_SEGMENTATION}"
     session = client.upload(up)
     reply = client.ask(QUESTION, session=session)
     down.write_bytes(reply.segmentation or b"")
@@ -138,8 +177,15 @@ def as_today(client: MedSightClient, volume: Volume, folder: Path) -> tuple[list
     return masks, found.affine, [up.stat().st_size, down.stat().st_size]
 
 
-def as_ours(client: MedSightClient, volume: Volume, folder: Path) -> tuple[list[np.ndarray], np.ndarray, list[int]]:
-    """The same, packed."""
+def nifti(volume: Volume, folder: Path) -> Path:
+    """The volume as a .nii.gz file."""
+    path = folder / "up.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(volume.voxels, TO_LPS @ volume.affine), path)
+    return path
+
+
+def packed(client: MedSightClient, volume: Volume, folder: Path) -> Sent:
+    """Packed, as the client and the server agree."""
     sent = [0]
     session = client.upload_voxels(volume.voxels, volume.affine, lambda _, total: sent.__setitem__(0, total))
     reply = client.ask(QUESTION, session=session, result_extension=PACKED_EXTENSIONS[client.codec()])
@@ -150,63 +196,100 @@ def as_ours(client: MedSightClient, volume: Volume, folder: Path) -> tuple[list[
     return masks, found.affine, [sent[0], len(reply.segmentation or b"")]
 
 
-def measure(volume: Volume, repeats: int) -> dict[str, tuple[list[float], list[int]]]:
-    """Seconds of each repeat, and bytes up and down, of "today", "ours" and of "ours again": the volume is there."""
-    wanted = [region.mask for region in outlined(volume).regions]
-    figures: dict[str, tuple[list[float], list[int]]] = {}
+def packed_with_zlib(client: MedSightClient, volume: Volume, folder: Path) -> Sent:
+    """The same for a client without blosc2, such as 3D Slicer."""
+    with mock.patch("medsight_core.packing.has_blosc2", return_value=False):
+        return packed(client, volume, folder)
 
-    def once(name: str, way: Callable[..., Any], folder: Path, sent: Volume) -> None:
-        before = spent()
-        masks, affine, size = way(client, sent, folder)
-        seconds = spent() - before
-        for mask, expected in zip(masks, wanted, strict=True):
-            np.testing.assert_array_equal(mask, expected)
-        np.testing.assert_allclose(affine, volume.affine, atol=1e-4)
-        figures.setdefault(name, ([], size))[0].append(seconds)
 
+NIFTI, AGAIN = "NIfTI.gz both ways", "packed, sent before"
+# What is sent again has been sent by the way above it; each other way is sent a content of its own.
+WAYS: dict[str, Callable[[MedSightClient, Volume, Path], Sent]] = {
+    NIFTI: as_nifti,
+    "NIfTI.gz up, .seg.nrrd down": as_segmentation,
+    "NRRD up, .seg.nrrd down": as_nrrd,
+    "packed with zlib": packed_with_zlib,
+    "packed with blosc2": packed,
+    AGAIN: packed,
+}
+
+
+@dataclass
+class Figures:
+    """Of one way: seconds of each repeat by the clock and of both processors, and the bytes that went up and down."""
+
+    clock: list[float] = field(default_factory=list)
+    processors: list[float] = field(default_factory=list)
+    size: list[int] = field(default_factory=list)
+
+
+def measure(volume: Volume, repeats: int) -> dict[str, Figures]:
+    """The figures of each of `WAYS`. AssertionError when a way brings other masks than the server made."""
+    wanted = [region.mask for region in outlined(volume.shape).regions]
+    figures = {name: Figures() for name in WAYS}
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         with server_process(folder) as (address, server), MedSightClient(address) as client:
-            own = psutil.Process()
+            processes = (psutil.Process(), server)
 
             def spent() -> float:
-                return sum(sum(process.cpu_times()[:2]) for process in (own, server))
+                return sum(sum(process.cpu_times()[:2]) for process in processes)
 
-            client.info()
             tiny = Volume(volume.voxels[:8, :8, :8], volume.affine, "CT")
-            for way in (as_today, as_ours):  # what both import is not counted
+            for way in WAYS.values():  # what they import is not counted
                 way(client, tiny, folder)
-            for repeat in range(repeats):
-                voxels = volume.voxels.copy(order="F")
-                voxels[0, 0, 0] = repeat  # another content: it has to travel
-                sent = Volume(voxels, volume.affine, "CT")
-                once("today", as_today, folder, sent)
-                once("ours", as_ours, folder, sent)
-                once("ours again", as_ours, folder, sent)
+            packed(client, volume, folder)  # nor how the server finds the masks
+            contents = itertools.count()
+            for _, (name, way) in itertools.product(range(repeats), WAYS.items()):
+                if name != AGAIN:
+                    sent = with_content(volume, next(contents))
+                before, begun = spent(), time.perf_counter()
+                masks, affine, size = way(client, sent, folder)
+                one = figures[name]
+                one.clock.append(time.perf_counter() - begun)
+                one.processors.append(spent() - before)
+                one.size = size
+                for mask, expected in zip(masks, wanted, strict=True):
+                    np.testing.assert_array_equal(mask, expected)
+                np.testing.assert_allclose(affine, volume.affine, atol=1e-4)
     return figures
+
+
+def with_content(volume: Volume, number: int) -> Volume:
+    """The same but for one voxel: another content, which has to travel."""
+    voxels = volume.voxels.copy(order="F")
+    voxels[0, 0, 0] = number
+    return Volume(voxels, volume.affine, "CT")
 
 
 def table(volume: Volume, repeats: int) -> str:
     """Markdown."""
     figures = measure(volume, repeats)
-    medians = {name: statistics.median(seconds) for name, (seconds, _) in figures.items()}
     sizes = " x ".join(str(count) for count in volume.shape)
     lines = [
-        f"{sizes} {volume.voxels.dtype} ({volume.voxels.nbytes / 1e6:.0f} MB), medians of {repeats}, at {commit()}.",
+        f"{sizes} {volume.voxels.dtype} ({volume.voxels.nbytes / 1e6:.0f} MB), medians of {repeats}, "
+        f"{os.cpu_count()} cores, at {commit()}.",
         "",
-        "| way | seconds of both processors | today / this | MB up | MB down |",
-        "|---|---|---|---|---|",
+        "| way | seconds | NIfTI.gz / this | of both processors | NIfTI.gz / this | MB up | MB down |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for name, (_, (up, down)) in figures.items():
-        ratio = medians["today"] / medians[name]
-        lines.append(f"| {name} | {medians[name]:.2f} | {ratio:.1f} | {up / 1e6:.1f} | {down / 1e6:.2f} |")
+    clock, processors = (
+        {name: statistics.median(getattr(one, what)) for name, one in figures.items()}
+        for what in ("clock", "processors")
+    )
+    for name, one in figures.items():
+        up, down = (size / 1e6 for size in one.size)
+        times = (
+            f"{medians[name]:.2f} | {medians[NIFTI] / max(medians[name], 1e-9):.1f}" for medians in (clock, processors)
+        )
+        lines.append(f"| {name} | {' | '.join(times)} | {up:.1f} | {down:.2f} |")
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.wire", description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--serve", type=Path, help="be the server, with this folder")
     options = parser.parse_args(arguments)
 

@@ -23,7 +23,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from medsight_core.errors import InputError, NotFoundError, TooLargeError, VolumeError
-from medsight_core.packing import unpack_volume
+from medsight_core.packing import MOST_HEADER, announced_voxels, unpack_volume
 from medsight_core.protocol import MAX_VOXELS
 
 MODALITIES = ("CT", "MR", "US", "XR", "OT")
@@ -185,6 +185,9 @@ def announced_bytes(path: PathLike) -> int:
             stored: Any = image.dataobj
             shape, plain = image.shape, (stored.slope, stored.inter) == (1.0, 0.0)
             size = _KEPT_SIZES.get(image.get_data_dtype().newbyteorder("="), 4) if plain else 4
+        elif path.name.lower().endswith(EXTENSION_PACKED):
+            with path.open("rb") as file:
+                return announced_voxels(file.read(MOST_HEADER))
         else:
             refuse_foreign_data(path)
             reader = sitk.ImageFileReader()

@@ -63,7 +63,7 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
     memory = Memory(settings.reserve_bytes, label_app.kept_bytes, label_app.forget)
     app.state.jobs = jobs.Jobs(memory)
     app.state.batches = batch.Batches()
-    app.state.volumes = volumes.KeptVolumes(workspace / "volumes")
+    app.state.volumes = volumes.KeptVolumes(workspace / "volumes", admit=memory.admit)
     failures.add_handlers(app)
     app.state.token = settings.token
     app.include_router(login.router)

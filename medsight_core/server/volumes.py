@@ -14,14 +14,14 @@ import shutil
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import anyio.to_thread
 from fastapi import APIRouter, Request
 
 from medsight_core.errors import InputError, NotFoundError
 from medsight_core.imaging.volume import EXTENSION_PACKED
-from medsight_core.packing import content_of, unpack_volume
+from medsight_core.packing import MOST_HEADER, announced_voxels, content_of, unpack_volume
 from medsight_core.protocol import PATH_VOLUMES
 
 KEPT_BYTES = 2 << 30
@@ -33,8 +33,12 @@ router = APIRouter(prefix=PATH_VOLUMES)
 class KeptVolumes:
     """Packed volumes in a folder of their own, at most so many bytes (the newest whatever its size)."""
 
-    def __init__(self, folder: Path, capacity: int = KEPT_BYTES) -> None:
-        self._folder, self._capacity, self._lock = folder, capacity, threading.Lock()
+    def __init__(
+        self, folder: Path, capacity: int = KEPT_BYTES, admit: Callable[[int], None] = lambda voxel_bytes: None
+    ) -> None:
+        """admit: refuses a volume whose voxels take more memory than there is, before they are unpacked."""
+        self._folder, self._capacity, self._admit = folder, capacity, admit
+        self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     def copy(self, content: str, target: Path) -> bool:
@@ -53,9 +57,10 @@ class KeptVolumes:
     def keep(self, content: str, packed: bytes) -> None:
         """Keep a volume under its content, and drop what was unused for longest when there is no room.
 
-        Raises VolumeError or TooLargeError when it is none, InputError when it has another content.
+        Raises VolumeError or TooLargeError when it is none, InputError when it has another content, and as ``admit``.
         """
         path = self._folder / _checked(content)
+        self._admit(announced_voxels(packed[:MOST_HEADER]))
         if content_of(*unpack_volume(packed)) != content:
             raise InputError("The volume has another content than its address names: send it again.")
         with self._lock:
