@@ -38,7 +38,7 @@ PATH_HEALTH = "/medsight/health"
 CAPABILITY_JOBS = "jobs"
 CAPABILITY_SOFT = "soft"  # sends `soft_masks` along when it is asked to
 CAPABILITY_TRAINING = "training"  # learns from the labels that it keeps, and has versions of its model
-CAPABILITY_PACKED = "packed"  # volumes at `PATH_VOLUMES` by their content, and `PACKED_EXTENSIONS`, with zlib
+CAPABILITY_PACKED = "packed"  # volumes at `PATH_VOLUMES` by their content, and `PACKED_EXTENSIONS`, with zlib or stored
 CAPABILITY_BLOSC2 = "packed-blosc2"  # and with blosc2
 CAPABILITY_UNCHANGED = "unchanged"  # a label that is handed in may leave out what its base version has just so
 
@@ -87,7 +87,7 @@ EXTENSION_SEGMENTATION = ".seg.nrrd"
 PLAIN_EXTENSIONS = (".nrrd", ".nii.gz")  # of labelmaps
 LABEL_EXTENSIONS = (EXTENSION_SEGMENTATION, *PLAIN_EXTENSIONS)
 # Masks of `medsight_core.packing`, for clients that read them; the codec is in the name.
-CODEC_BLOSC2, CODEC_ZLIB = "blosc2", "zlib"
+CODEC_BLOSC2, CODEC_ZLIB, CODEC_STORED = "blosc2", "zlib", "stored"  # the last as it is, within one machine
 PACKED_EXTENSIONS = {codec: f".masks.{codec}" for codec in (CODEC_BLOSC2, CODEC_ZLIB)}
 
 

@@ -10,12 +10,12 @@ import contextlib
 import json
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence
 
 import requests
 
 from medsight_core.client.asking import Exchange, OnEvent, ask
-from medsight_core.client.multipart import BytesUpload, FileUpload, OnProgress
+from medsight_core.client.multipart import CHUNK_BYTES, FileUpload, OnProgress
 from medsight_core.client.reply import Reply, ServerInfo, parse_json
 from medsight_core.client.transport import CONNECT_TIMEOUT, READ_TIMEOUT, SHORT_READ_TIMEOUT, Transport
 from medsight_core.errors import InputError, NotFoundError, ServerError, TooLargeError
@@ -25,6 +25,7 @@ from medsight_core.protocol import (
     CAPABILITY_PACKED,
     CAPABILITY_SOFT,
     CODEC_BLOSC2,
+    CODEC_STORED,
     CODEC_ZLIB,
     DEFAULT_PORT,
     EXTENSION_SEGMENTATION,
@@ -140,23 +141,33 @@ class MedSightClient:
             return CODEC_BLOSC2
         return CODEC_ZLIB if CAPABILITY_PACKED in capabilities else ""
 
-    def upload_voxels(self, voxels: np.ndarray, affine: np.ndarray, on_progress: OnProgress | None = None) -> str:
+    def upload_voxels(
+        self,
+        voxels: np.ndarray,
+        affine: np.ndarray,
+        on_progress: OnProgress | None = None,
+        content: str | None = None,
+    ) -> str:
         """Send voxels (I, J, K) with their affine (4, 4) to LPS mm, unless the server has them; the id of a session.
 
-        Nothing travels but numbers, and the affine arrives as it is. on_progress: as of `upload`; not called when the
-        server has this content. Raises InputError for an older server (`codec` is ""), which takes files only.
+        Nothing travels but numbers, and the affine arrives as it is. They are packed while they are sent.
+        content: `medsight_core.packing.content_of` them, when it is known. on_progress: called as of `upload` with the
+        bytes of voxels that have gone; not called when the server has this content.
+        Raises InputError for an older server (`codec` is ""), which takes files only, and for voxels that change
+        meanwhile; TooLargeError once more has gone than the server takes.
         """
-        from medsight_core.packing import content_of, pack_volume
+        from medsight_core.packing import content_of
 
         codec = self.codec()
         if not codec:
             raise InputError("This server is older and takes no packed volumes: upload a file, or update the server.")
-        path = f"{PATH_VOLUMES}/{content_of(voxels, affine)}"
+        path = f"{PATH_VOLUMES}/{content or content_of(voxels, affine)}"
         try:
             response = self._transport.request("POST", path)
         except NotFoundError:
-            body = BytesUpload(pack_volume(voxels, affine, codec), on_progress)
-            self._check_size(len(body))
+            if self._transport.is_local and codec == CODEC_ZLIB:
+                codec = CODEC_STORED  # which is quicker than to pack and unpack
+            body = self._packed(voxels, affine, codec, on_progress)
             headers = {"Content-Type": "application/octet-stream"}
             response = self._transport.request("PUT", path, data=body, headers=headers)
         return _session_of(response)
@@ -233,6 +244,22 @@ class MedSightClient:
         transport = self._transport if cancel is None else self._transport.another()
         exchange = Exchange(transport, query, {"params": json.dumps(params)}, CAPABILITY_JOBS in info.capabilities)
         return ask(exchange, self._read_timeout, on_event, cancel)
+
+    def _packed(
+        self, voxels: np.ndarray, affine: np.ndarray, codec: str, on_progress: OnProgress | None
+    ) -> Iterator[bytes]:
+        """The body of an upload, in chunks of at most `CHUNK_BYTES`."""
+        from medsight_core.packing import parts_of_volume
+
+        sent = 0
+        for part, done in parts_of_volume(voxels, affine, codec):
+            if on_progress is not None:
+                on_progress(done, voxels.nbytes)
+            for start in range(0, len(part), CHUNK_BYTES):
+                chunk = part[start : start + CHUNK_BYTES]
+                sent += len(chunk)
+                self._check_size(sent, voxels.nbytes)
+                yield chunk
 
     def _check_size(self, sent: int, own: int | None = None) -> None:
         """TooLargeError when the server does not take ``sent`` bytes; ``own``: how many of them are the image's."""

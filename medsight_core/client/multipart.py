@@ -69,25 +69,6 @@ class FileUpload:
         yield self._tail
 
 
-class BytesUpload:
-    """A request body that is in memory, sent in chunks of at most `CHUNK_BYTES`."""
-
-    def __init__(self, content: bytes, on_progress: OnProgress | None = None):
-        """on_progress: as of `FileUpload`."""
-        self._content, self._on_progress = content, on_progress
-
-    def __len__(self) -> int:
-        """Bytes of the body."""
-        return len(self._content)
-
-    def __iter__(self) -> Iterator[bytes]:
-        """The chunks."""
-        for start in range(0, len(self._content), CHUNK_BYTES):
-            if self._on_progress is not None:
-                self._on_progress(start, len(self._content))
-            yield self._content[start : start + CHUNK_BYTES]
-
-
 @dataclass(frozen=True)
 class Part:
     """One part of a multipart reply; ``filename`` is empty when the part has none."""

@@ -22,8 +22,8 @@ import nibabel
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
+from medsight_core import packing
 from medsight_core.errors import InputError, NotFoundError, TooLargeError, VolumeError
-from medsight_core.packing import MOST_HEADER, announced_voxels, unpack_volume
 from medsight_core.protocol import MAX_VOXELS
 
 MODALITIES = ("CT", "MR", "US", "XR", "OT")
@@ -160,7 +160,8 @@ def read_volume(path: PathLike, modality: str | None = None) -> Volume:
     elif name.endswith(ITK_EXTENSIONS):
         voxels, affine = _read_itk(path)
     elif name.endswith(EXTENSION_PACKED):
-        voxels, affine = unpack_volume(path.read_bytes())
+        with path.open("rb") as file:
+            voxels, affine = packing.unpack_volume(file)
         check_shape(voxels.shape)
         voxels = compact(voxels)
     else:
@@ -187,7 +188,7 @@ def announced_bytes(path: PathLike) -> int:
             size = _KEPT_SIZES.get(image.get_data_dtype().newbyteorder("="), 4) if plain else 4
         elif path.name.lower().endswith(EXTENSION_PACKED):
             with path.open("rb") as file:
-                return announced_voxels(file.read(MOST_HEADER))
+                return packing.announced_bytes(file)
         else:
             refuse_foreign_data(path)
             reader = sitk.ImageFileReader()

@@ -7,6 +7,7 @@ the room; all go with the server. It knows nothing of what is in the image.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -14,17 +15,19 @@ import shutil
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
+import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Request
 
 from medsight_core.errors import InputError, NotFoundError
 from medsight_core.imaging.volume import EXTENSION_PACKED
-from medsight_core.packing import MOST_HEADER, announced_voxels, content_of, unpack_volume
+from medsight_core.packing import announced_bytes, content_of_packed
 from medsight_core.protocol import PATH_VOLUMES
 
 KEPT_BYTES = 2 << 30
+_WRITTEN_TOGETHER = 4 << 20
 _CONTENT = re.compile("[0-9a-f]{64}")
 
 router = APIRouter(prefix=PATH_VOLUMES)
@@ -54,19 +57,25 @@ class KeptVolumes:
                 shutil.copyfile(kept, target)
             return True
 
-    def keep(self, content: str, packed: bytes) -> None:
-        """Keep a volume under its content, and drop what was unused for longest when there is no room.
+    @contextlib.contextmanager
+    def arriving(self) -> Iterator[Path]:
+        """A name for what arrives, for `keep` to take or refuse."""
+        with tempfile.TemporaryDirectory(dir=self._folder.parent) as folder:  # on the same disk
+            yield Path(folder) / "arriving"
+
+    def keep(self, content: str, packed: Path) -> None:
+        """Take a packed volume's file under its content, and drop what was unused for longest when there is no room.
 
         Raises VolumeError or TooLargeError when it is none, InputError when it has another content, and as ``admit``.
         """
         path = self._folder / _checked(content)
-        self._admit(announced_voxels(packed[:MOST_HEADER]))
-        if content_of(*unpack_volume(packed)) != content:
-            raise InputError("The volume has another content than its address names: send it again.")
+        with packed.open("rb") as file:
+            self._admit(announced_bytes(file))
+        with packed.open("rb") as file:
+            if content_of_packed(file) != content:
+                raise InputError("The volume has another content than its address names: send it again.")
         with self._lock:
-            new = path.with_suffix(".new")  # not into a file that sessions share
-            new.write_bytes(packed)
-            os.replace(new, path)
+            os.replace(packed, path)  # a new file: sessions share the one before
             by_age = sorted(self._folder.iterdir(), key=lambda one: one.stat().st_mtime_ns)
             while len(by_age) > 1 and sum(one.stat().st_size for one in by_age) > self._capacity:
                 by_age.pop(0).unlink()
@@ -85,15 +94,24 @@ async def open_session(request: Request, content: str) -> dict[str, Any]:
 async def add_volume(request: Request, content: str) -> dict[str, Any]:
     """Take a packed volume, and open a session on it."""
     _checked(content)
-    packed = await request.body()
+    state = request.app.state
 
-    def store() -> dict[str, Any]:
-        request.app.state.volumes.keep(content, packed)
-        session = _session_on(request.app.state, content)
+    def store(packed: Path) -> dict[str, Any]:
+        state.volumes.keep(content, packed)
+        session = _session_on(state, content)
         assert session is not None  # noqa: S101 - the newest is never dropped
         return session
 
-    return await anyio.to_thread.run_sync(store)
+    with state.volumes.arriving() as packed:
+        async with await anyio.open_file(packed, "wb", buffering=0) as file:
+            waiting = bytearray()
+            async for chunk in request.stream():
+                waiting += chunk
+                if len(waiting) >= _WRITTEN_TOGETHER:
+                    await file.write(waiting)
+                    waiting = bytearray()
+            await file.write(waiting)
+        return await anyio.to_thread.run_sync(store, packed)
 
 
 def _session_on(state: Any, content: str) -> dict[str, Any] | None:

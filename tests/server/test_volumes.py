@@ -28,13 +28,19 @@ def packed(seed: int = 0) -> tuple[str, bytes]:
     return content_of(noise(seed), TURNED), pack_volume(noise(seed), TURNED, "zlib")
 
 
+def keep(kept: KeptVolumes, content: str, body: bytes) -> None:
+    with kept.arriving() as path:
+        path.write_bytes(body)
+        kept.keep(content, path)
+
+
 def test_what_is_kept_reads_as_it_was(tmp_path):
     kept = KeptVolumes(tmp_path / "kept")
     content, body = packed()
     assert not kept.copy(content, tmp_path / "image.packed")
-    kept.keep(content, body)
+    keep(kept, content, body)
     assert kept.copy(content, tmp_path / "image.packed")
-    kept.keep(content, pack_volume(noise(), TURNED, "blosc2"))  # again, by another client
+    keep(kept, content, pack_volume(noise(), TURNED, "blosc2"))  # again, by another client
     volume = read_volume(tmp_path / "image.packed", "CT")
     np.testing.assert_array_equal(volume.voxels, noise())
     assert volume.affine.tobytes() == TURNED.tobytes()
@@ -46,7 +52,7 @@ def test_without_links_it_is_copied(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "link", no_links)
     kept = KeptVolumes(tmp_path / "kept")
-    kept.keep(*packed())
+    keep(kept, *packed())
     assert kept.copy(packed()[0], tmp_path / "image.packed")
     assert (tmp_path / "image.packed").read_bytes() == packed()[1]
 
@@ -55,10 +61,10 @@ def test_what_was_unused_for_longest_goes(tmp_path):
     bodies = [packed(seed) for seed in range(3)]
     kept = KeptVolumes(tmp_path / "kept", capacity=2 * len(bodies[0][1]) + 100)
     for age, (content, body) in enumerate(bodies[:2]):
-        kept.keep(content, body)
+        keep(kept, content, body)
         os.utime(tmp_path / "kept" / content, (age, age))
     assert kept.copy(bodies[0][0], tmp_path / "a.packed")  # used again: the second is older now
-    kept.keep(*bodies[2])
+    keep(kept, *bodies[2])
     assert [kept.copy(content, tmp_path / f"{n}.packed") for n, (content, _) in enumerate(bodies)] == [
         True,
         False,
@@ -70,9 +76,9 @@ def test_other_content_and_no_content(tmp_path):
     kept = KeptVolumes(tmp_path / "kept")
     content, body = packed()
     with pytest.raises(InputError, match=r"^The volume has another content than its address names: send it again\.$"):
-        kept.keep(OTHER, body)
+        keep(kept, OTHER, body)
     with pytest.raises(VolumeError, match=r"^The packed arrays are cut off or damaged: send them again\.$"):
-        kept.keep(content, body[:-1])
+        keep(kept, content, body[:-1])
     with pytest.raises(InputError, match=r"^A volume is addressed by its content, 64 digits of a hash"):
         kept.copy("../../etc", tmp_path / "image.packed")
     assert list((tmp_path / "kept").iterdir()) == []
