@@ -21,6 +21,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import repeat
+from types import MappingProxyType
 from typing import Any, BinaryIO, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -41,11 +42,12 @@ _MOST_THREADS = 8
 
 @dataclass(frozen=True, eq=False)
 class PackedMask:
-    """One segment: its label, the voxel (i, j, k) where its box begins, and the box, bool (I, J, K)."""
+    """One segment: its label, the voxel (i, j, k) where its box begins, the box, bool (I, J, K), and its tags."""
 
     label: int
     first: tuple[int, int, int]
     box: np.ndarray = field(repr=False)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def on(self, shape: Sequence[int]) -> np.ndarray:
         """The mask on its whole grid, bool (I, J, K)."""
@@ -66,6 +68,11 @@ class PackedMasks:
 def has_blosc2() -> bool:
     """Whether this Python can pack with blosc2; does not import it."""
     return importlib.util.find_spec("blosc2") is not None
+
+
+def is_packed(content: bytes) -> bool:
+    """Whether these bytes begin as packed ones do."""
+    return content.startswith(_MAGIC)
 
 
 def content_of(voxels: np.ndarray, affine: np.ndarray) -> str:
@@ -120,13 +127,22 @@ def announced_bytes(content: bytes | BinaryIO) -> int:
     return _Source(content, most_gain=_MOST_GAIN).claimed
 
 
-def pack_masks(masks: Sequence[tuple[int, np.ndarray]], affine: np.ndarray, codec: str) -> bytes:
-    """(label, mask) pairs, masks bool (I, J, K) of one shape, each cut to its box; and their affine (4, 4)."""
+def pack_masks(
+    masks: Sequence[tuple[int, np.ndarray]],
+    affine: np.ndarray,
+    codec: str,
+    tags: Mapping[int, Mapping[str, str]] = MappingProxyType({}),
+) -> bytes:
+    """(label, mask) pairs, masks bool (I, J, K) of one shape, each cut to its box; and their affine (4, 4).
+
+    tags: more that is said of a label.
+    """
     boxes = [_cropped(mask) for _, mask in masks]
     head = {
         "affine": np.asarray(affine, np.float64).tolist(),
         "grid": list(masks[0][1].shape) if masks else [0, 0, 0],
         "segments": [[int(label), *first] for (label, _), (first, _) in zip(masks, boxes)],
+        "tags": [dict(tags.get(label, {})) for label, _ in masks],
     }
     return b"".join(part for part, _ in _parts(head, [box.view(np.uint8) for _, box in boxes], codec))
 
@@ -138,17 +154,18 @@ def unpack_masks(content: bytes) -> PackedMasks:
     try:
         i, j, k = (_count(n) for n in head["grid"])
         segments = [tuple(int(n) for n in segment) for segment in head["segments"]]
-        if len(segments) != len(arrays) or i * j * k > MAX_VOXELS:
+        tags = [{str(key): str(value) for key, value in each.items()} for each in head["tags"]]
+        if not len(segments) == len(arrays) == len(tags) or i * j * k > MAX_VOXELS:
             raise ValueError("other segments than arrays")
         masks = []
-        for (label, *first), array in zip(segments, arrays):
+        for (label, *first), array, said in zip(segments, arrays, tags):
             start = (first[0], first[1], first[2])
             if array.dtype != np.uint8 or any(
                 not 0 <= begin <= count - size for begin, size, count in zip(start, array.shape, (i, j, k))
             ):
                 raise ValueError("a box outside its grid")
-            masks.append(PackedMask(label, start, array.astype(bool)))
-    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
+            masks.append(PackedMask(label, start, array.astype(bool), said))
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError):
         raise _damaged() from None
     return PackedMasks(tuple(masks), (i, j, k), _affine(head))
 

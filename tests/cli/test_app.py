@@ -241,9 +241,7 @@ def test_an_image_above_the_servers_limit(medsight, server, tmp_path):
         tmp_path / "out",
     )
     assert result.exit_code == 2
-    assert result.stderr.startswith(
-        f"The image has {big.stat().st_size / 1e6:.1f} MB and the server takes at most 0.0 MB: "
-    )
+    assert result.stderr.startswith(f"The image has {voxels.nbytes / 1e6:.1f} MB and the server takes at most 0.0 MB: ")
     assert not (tmp_path / "out").exists()
 
 
