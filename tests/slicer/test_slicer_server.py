@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 from pathlib import Path
@@ -21,6 +22,7 @@ from medsight_core.server.running import RunningServer, running_server
 from medsight_core.server.settings import Settings
 
 SHAPE = (24, 20, 12)
+CONTENTS = itertools.count()
 TAGS = ("MedSIGHT.Code", "MedSIGHT.Confidence", "MedSIGHT.Notice", "MedSIGHT.Outline", "TerminologyEntry")
 
 
@@ -42,6 +44,7 @@ def logic(scene, medsight_module, server):
 @pytest.fixture
 def volume(scene):
     voxels = np.random.default_rng(3).integers(-1000, 400, SHAPE[::-1]).astype(np.int16)
+    voxels[0, 0, 0] = next(CONTENTS)  # what the server has from another test would not be sent
     return slicer.util.addVolumeFromArray(voxels, oblique_ras(10), "CT")
 
 
