@@ -12,7 +12,7 @@ from medsight_core import packing
 from medsight_core.errors import InputError, TooLargeError, VolumeError
 from medsight_core.packing import content_of, pack_masks, pack_volume, unpack_masks, unpack_volume
 
-CODECS = ("blosc2", "zlib")
+CODECS = ("blosc2", "zlib", "stored")
 TURNED = np.array([[0.4, -0.3, 0.1, 7.25], [0.3, 0.4, -0.2, -1e-3], [0.05, 0.2, 2.5, 1 / 3], [0, 0, 0, 1]])
 FLIPPED = np.diag([-0.7, 0.7, -3.1, 1.0])
 DAMAGED = r"^The packed arrays are cut off or damaged: send them again\.$"
@@ -47,6 +47,18 @@ def test_an_array_of_many_pieces(codec, monkeypatch):
     found, affine = unpack_volume(pack_volume(sent, FLIPPED, codec))
     np.testing.assert_array_equal(found, sent)
     np.testing.assert_array_equal(affine, FLIPPED)
+    assert packing.content_of_packed(pack_volume(sent, FLIPPED, codec)) == content_of(sent, FLIPPED)
+
+
+def test_parts_are_the_whole_and_tell_how_far_they_are(monkeypatch):
+    monkeypatch.setattr(packing, "_PIECE", 64)
+    sent = voxels(shape=(9, 11, 6))
+    parts = list(packing.parts_of_volume(sent, FLIPPED, "zlib"))
+    assert b"".join(part for part, _ in parts) == pack_volume(sent, FLIPPED, "zlib")
+    told = [done for _, done in parts]
+    assert (told[0], told[-1]) == (0, sent.nbytes)
+    assert told == sorted(told)
+    assert packing.announced_bytes(pack_volume(sent, FLIPPED, "zlib")) == sent.nbytes
 
 
 def test_content_is_of_values_and_place():
@@ -62,7 +74,8 @@ def test_masks_come_back_cut_to_their_boxes(codec, affine):
     one, other = np.zeros((2, 12, 9, 7), bool)
     one[3:6, 2:9, 1] = other[5, 5, 0:3] = True  # they overlap
     sent = [(1, one), (4, np.asfortranarray(other)), (9, np.zeros_like(one)), (300, one[:, ::-1])]
-    found = unpack_masks(pack_masks(sent, affine, codec))
+    found = unpack_masks(pack_masks(sent, affine, codec, {4: {"MedSIGHT.Code": "M0_16"}}))
+    assert [dict(mask.tags) for mask in found.masks] == [{}, {"MedSIGHT.Code": "M0_16"}, {}, {}]
     assert [mask.label for mask in found.masks] == [1, 4, 9, 300]
     assert found.masks[0].box.shape == (3, 7, 1)
     assert found.affine.tobytes() == affine.tobytes()
@@ -78,8 +91,9 @@ def test_no_masks():
 def test_every_cut_is_noticed(codec):
     packed = pack_volume(voxels(), TURNED, codec)
     for length in range(0, len(packed), 5):
-        with pytest.raises(VolumeError, match=DAMAGED):
-            unpack_volume(packed[:length])
+        for read in (unpack_volume, packing.content_of_packed):
+            with pytest.raises(VolumeError, match=DAMAGED):
+                read(packed[:length])
     with pytest.raises(VolumeError, match=DAMAGED):
         unpack_volume(packed + b"x")
 
@@ -115,7 +129,14 @@ def test_a_bomb_is_refused_before_memory_is_taken():
 
 def test_masks_outside_their_grid():
     packed = pack_masks([(1, np.ones((3, 3, 3), bool))], FLIPPED, "zlib")
-    for changes in ({"segments": [[1, 1, 0, 0]]}, {"segments": [[1, -1, 0, 0]]}, {"segments": []}, {"grid": [3, 3]}):
+    for changes in (
+        {"segments": [[1, 1, 0, 0]]},
+        {"segments": [[1, -1, 0, 0]]},
+        {"segments": []},
+        {"grid": [3, 3]},
+        {"tags": [3]},
+        {"tags": []},
+    ):
         with pytest.raises(VolumeError, match=DAMAGED):
             unpack_masks(with_header(packed, **changes))
 

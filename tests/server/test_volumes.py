@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from medsight_core.client import MedSightClient
-from medsight_core.errors import InputError, VolumeError
+from medsight_core.errors import BusyError, CancelledError, InputError, TooLargeError, VolumeError
 from medsight_core.imaging.segmentation_file import read_segmentation
-from medsight_core.imaging.volume import read_volume
+from medsight_core.imaging.volume import announced_bytes, read_volume
 from medsight_core.packing import content_of, pack_volume
 from medsight_core.protocol import PACKED_EXTENSIONS, PATH_VOLUMES
 from medsight_core.server.volumes import KeptVolumes
@@ -43,7 +44,18 @@ def test_what_is_kept_reads_as_it_was(tmp_path):
     keep(kept, content, pack_volume(noise(), TURNED, "blosc2"))  # again, by another client
     volume = read_volume(tmp_path / "image.packed", "CT")
     np.testing.assert_array_equal(volume.voxels, noise())
+    assert announced_bytes(tmp_path / "image.packed") == noise().nbytes
     assert volume.affine.tobytes() == TURNED.tobytes()
+
+
+def test_a_volume_for_which_there_is_no_memory(tmp_path):
+    def admit(voxel_bytes: int) -> None:
+        raise BusyError(f"{voxel_bytes} are too many.")
+
+    kept = KeptVolumes(tmp_path / "kept", admit=admit)
+    with pytest.raises(BusyError, match=rf"^{noise().nbytes} are too many\.$"):
+        keep(kept, *packed())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_without_links_it_is_copied(tmp_path, monkeypatch):
@@ -110,11 +122,34 @@ def test_a_volume_travels_once_and_its_masks_come_back_in_place(server, tmp_path
         client.delete_session(other)
 
 
+def test_a_volume_above_the_servers_limit_and_one_that_is_cancelled(server, scratch, call, monkeypatch):
+    monkeypatch.setattr("medsight_core.packing.has_blosc2", lambda: False)
+    large = noise(8, (256, 256, 80))
+
+    def cancel(sent: int, _: int) -> None:
+        if sent:
+            raise CancelledError("Enough.")
+
+    with MedSightClient(server.address, server.token) as client:
+        with pytest.raises(TooLargeError, match=r"^The image has 10\.5 MB and the server takes at most 8\.4 MB: crop"):
+            client.upload_voxels(large, TURNED)
+        with pytest.raises(CancelledError, match="Enough"):
+            client.upload_voxels(noise(9), TURNED, cancel)
+    until = time.monotonic() + 10
+    while list(scratch.rglob("arriving")) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not list(scratch.rglob("arriving")), "what came of them is gone"
+    for voxels in (large, noise(9)):
+        assert call("POST", f"{PATH_VOLUMES}/{content_of(voxels, TURNED)}").status_code == 404
+
+
 def test_a_client_without_blosc2_is_served_too(server, monkeypatch):
     monkeypatch.setattr("medsight_core.packing.has_blosc2", lambda: False)
     with MedSightClient(server.address, server.token) as client:
         assert client.codec() == "zlib"
-        client.delete_session(client.upload_voxels(noise(6), TURNED))
+        client.delete_session(client.upload_voxels(noise(6), TURNED))  # as it is, within one machine
+        monkeypatch.setattr(client._transport, "is_local", False)
+        client.delete_session(client.upload_voxels(noise(10), TURNED))  # with zlib
 
 
 def test_refusals_of_the_server(call):
