@@ -27,6 +27,7 @@ PATH_BATCH = "/batch/infer"
 # Ours.
 PATH_INFO = "/medsight/info"
 PATH_JOBS = "/medsight/jobs"
+PATH_VOLUMES = "/medsight/volumes"
 PATH_CORRECTIONS = "/medsight/corrections"
 PATH_TRAINING = "/medsight/training"
 PATH_MODELS = "/medsight/models"
@@ -37,6 +38,8 @@ PATH_HEALTH = "/medsight/health"
 CAPABILITY_JOBS = "jobs"
 CAPABILITY_SOFT = "soft"  # sends `soft_masks` along when it is asked to
 CAPABILITY_TRAINING = "training"  # learns from the labels that it keeps, and has versions of its model
+CAPABILITY_PACKED = "packed"  # volumes at `PATH_VOLUMES` by their content, and `PACKED_EXTENSIONS`, with zlib or stored
+CAPABILITY_BLOSC2 = "packed-blosc2"  # and with blosc2
 CAPABILITY_UNCHANGED = "unchanged"  # a label that is handed in may leave out what its base version has just so
 
 # The server-sent events of a job. The last three end it; ``failed`` is like a refused request, with its status.
@@ -81,7 +84,11 @@ _SCOPES = {"plane": SCOPE_PLANE, "slice": SCOPE_PLANE, "range": SCOPE_RANGE, "vo
 _RANGE = re.compile(r"\s*([a-z]+)\s*:\s*(\d+)\s*-\s*(\d+)\s*", re.IGNORECASE)
 
 EXTENSION_SEGMENTATION = ".seg.nrrd"
-LABEL_EXTENSIONS = (EXTENSION_SEGMENTATION, ".nrrd", ".nii.gz")
+PLAIN_EXTENSIONS = (".nrrd", ".nii.gz")  # of labelmaps
+LABEL_EXTENSIONS = (EXTENSION_SEGMENTATION, *PLAIN_EXTENSIONS)
+# Masks of `medsight_core.packing`, for clients that read them; the codec is in the name.
+CODEC_BLOSC2, CODEC_ZLIB, CODEC_STORED = "blosc2", "zlib", "stored"  # the last as it is, within one machine
+PACKED_EXTENSIONS = {codec: f".masks.{codec}" for codec in (CODEC_BLOSC2, CODEC_ZLIB)}
 
 
 @dataclass(frozen=True)
@@ -340,7 +347,7 @@ def parse_history(value: Any) -> tuple[tuple[str, str], ...]:
 def label_extension(params: Mapping[str, Any]) -> str:
     """The label file's extension that a request asks for (MONAI Label's ``result_extension``)."""
     value = params.get("result_extension") or EXTENSION_SEGMENTATION
-    if value not in LABEL_EXTENSIONS:
+    if value not in (*LABEL_EXTENSIONS, *PACKED_EXTENSIONS.values()):
         raise InputError(f"Unknown label format {value!r}: use one of {', '.join(LABEL_EXTENSIONS)}.")
     return str(value)
 

@@ -11,6 +11,7 @@ import io
 import json
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,9 +26,11 @@ from medsight_core.cli.evaluate import evaluate
 from medsight_core.cli.failures import guarded
 from medsight_core.cli.preannotate import preannotate
 from medsight_core.cli.view import DEFAULT_VIEW_PORT
-from medsight_core.errors import InputError, MedSightError
+from medsight_core.errors import InputError, MedSightError, ServerError
 from medsight_core.protocol import (
     DEFAULT_PORT,
+    EXTENSION_SEGMENTATION,
+    PACKED_EXTENSIONS,
     SCOPE_PLANE,
     SCOPE_RANGE,
     SCOPE_VOLUME,
@@ -40,7 +43,6 @@ from medsight_core.protocol import (
 if TYPE_CHECKING:
     from medsight_core.answer import Answer
     from medsight_core.cli.progress import Phase
-    from medsight_core.client import Reply
     from medsight_core.client.events import Event
     from medsight_core.imaging.volume import Volume
 
@@ -133,8 +135,7 @@ def ask(
         if server is None:
             answer = _ask_here(asked, question, model or default_model(), phase)
         else:
-            reply = _ask_server(image, question, server, token, phase)
-            answer, segmentation = reply.answer, reply.segmentation
+            answer, segmentation = _ask_server(image, asked, question, server, token, phase)
         phase("Writing the answer")
         written = output.save(out, asked, answer, segmentation)
     if as_json:
@@ -269,7 +270,10 @@ def _ask_here(volume: Volume, question: Question, model: Path, phase: Phase) -> 
     )
 
 
-def _ask_server(image: Path, question: Question, server: str, token: str | None, phase: Phase) -> Reply:
+def _ask_server(
+    image: Path, asked: Volume, question: Question, server: str, token: str | None, phase: Phase
+) -> tuple[Answer, bytes | None]:
+    """The answer with its masks; from an older server without them, and the label file that it sent."""
     from medsight_core.client import MedSightClient, Text
 
     def show(event: Event) -> None:
@@ -281,21 +285,31 @@ def _ask_server(image: Path, question: Question, server: str, token: str | None,
 
     with MedSightClient(server, token) as client:
         phase("Sending the image")
-        session = client.upload(image)
+        codec = client.codec()
+        session = client.upload_voxels(asked.voxels, asked.affine) if codec else client.upload(image)
         try:
             phase("Waiting for the answer")
             with failures.ctrl_c() as cancel:
-                return client.ask(
+                reply = client.ask(
                     question.prompt,
                     session=session,
                     scope=question.scope,
                     plane=question.plane,
-                    modality=question.modality,
+                    modality=asked.modality if codec else question.modality,
                     window=question.window,
                     threshold=question.threshold,
+                    result_extension=PACKED_EXTENSIONS.get(codec, EXTENSION_SEGMENTATION),
                     on_event=show,
                     cancel=cancel,
                 )
         finally:
             with suppress(MedSightError):  # sessions expire by themselves; what matters is why there is no answer
                 client.delete_session(session)
+    masks = reply.masks() if codec else None
+    if masks is None:
+        return reply.answer, reply.segmentation
+    if masks.shape != asked.shape:
+        raise ServerError("The server's masks do not lie on this image's voxels: check that it is of this version.")
+    whole = {mask.label: mask.on(masks.shape) for mask in masks.masks}
+    regions = tuple(replace(region, mask=whole[region.label]) for region in reply.answer.regions)
+    return replace(reply.answer, regions=regions), None

@@ -10,21 +10,30 @@ import contextlib
 import json
 import threading
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Sequence
+
+import requests
 
 from medsight_core.client.asking import Exchange, OnEvent, ask
-from medsight_core.client.multipart import FileUpload, OnProgress
+from medsight_core.client.multipart import CHUNK_BYTES, FileUpload, OnProgress
 from medsight_core.client.reply import Reply, ServerInfo, parse_json
 from medsight_core.client.transport import CONNECT_TIMEOUT, READ_TIMEOUT, SHORT_READ_TIMEOUT, Transport
 from medsight_core.errors import InputError, NotFoundError, ServerError, TooLargeError
 from medsight_core.protocol import (
+    CAPABILITY_BLOSC2,
     CAPABILITY_JOBS,
+    CAPABILITY_PACKED,
     CAPABILITY_SOFT,
+    CODEC_BLOSC2,
+    CODEC_STORED,
+    CODEC_ZLIB,
     DEFAULT_PORT,
     EXTENSION_SEGMENTATION,
+    PACKED_EXTENSIONS,
     PATH_DATASTORE,
     PATH_INFO,
     PATH_SESSION,
+    PATH_VOLUMES,
     SCOPE_RANGE,
     PlaneRange,
     PlaneRequest,
@@ -32,6 +41,9 @@ from medsight_core.protocol import (
     label_extension,
     parse_question,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DEFAULT_ADDRESS = f"http://127.0.0.1:{DEFAULT_PORT}"
 
@@ -115,18 +127,50 @@ class MedSightClient:
             raise InputError(f"{file} is a folder: save the series as one .nrrd or .nii.gz file and send that.")
         if not file.is_file():
             raise NotFoundError(f"There is no file {file}: check the path.")
-        limit = (self._info or self.info()).max_upload_bytes
         body = FileUpload("files", file, "image" + _extension(file), on_progress)
-        if len(body) > limit:
-            raise TooLargeError(
-                f"The image has {file.stat().st_size / 1e6:.1f} MB and the server takes at most {limit / 1e6:.1f} MB: "
-                "crop or resample it, or raise the server's limit."
-            )
+        self._check_size(len(body), file.stat().st_size)
         response = self._transport.request("PUT", PATH_SESSION, data=body, headers={"Content-Type": body.content_type})
+        return _session_of(response)
+
+    def codec(self) -> str:
+        """How arrays may be packed for this server and here: "blosc2", "zlib", or "" for an older server."""
+        from medsight_core.packing import has_blosc2  # arrays are not needed at Slicer's start
+
+        capabilities = (self._info or self.info()).capabilities
+        if CAPABILITY_BLOSC2 in capabilities and has_blosc2():
+            return CODEC_BLOSC2
+        return CODEC_ZLIB if CAPABILITY_PACKED in capabilities else ""
+
+    def upload_voxels(
+        self,
+        voxels: np.ndarray,
+        affine: np.ndarray,
+        on_progress: OnProgress | None = None,
+        content: str | None = None,
+    ) -> str:
+        """Send voxels (I, J, K) with their affine (4, 4) to LPS mm, unless the server has them; the id of a session.
+
+        Nothing travels but numbers, and the affine arrives as it is. They are packed while they are sent.
+        content: `medsight_core.packing.content_of` them, when it is known. on_progress: called as of `upload` with the
+        bytes of voxels that have gone; not called when the server has this content.
+        Raises InputError for an older server (`codec` is ""), which takes files only, and for voxels that change
+        meanwhile; TooLargeError once more has gone than the server takes.
+        """
+        from medsight_core.packing import content_of
+
+        codec = self.codec()
+        if not codec:
+            raise InputError("This server is older and takes no packed volumes: upload a file, or update the server.")
+        path = f"{PATH_VOLUMES}/{content or content_of(voxels, affine)}"
         try:
-            return check_id(parse_json(response.content)["session_id"], "session id")
-        except (KeyError, TypeError, InputError):
-            raise ServerError("The server took the image but gave no session for it: look at its log.") from None
+            response = self._transport.request("POST", path)
+        except NotFoundError:
+            if self._transport.is_local and codec == CODEC_ZLIB:
+                codec = CODEC_STORED  # which is quicker than to pack and unpack
+            body = self._packed(voxels, affine, codec, on_progress)
+            headers = {"Content-Type": "application/octet-stream"}
+            response = self._transport.request("PUT", path, data=body, headers=headers)
+        return _session_of(response)
 
     def delete_session(self, session: str) -> None:
         """Make the server forget an uploaded image; one that it no longer has is no error."""
@@ -159,7 +203,8 @@ class MedSightClient:
         modality, window: override what the server would choose, such as "CT" and "lung".
         threshold: least probability, 0..1, at which a thing counts as seen; the model's own by default.
         soft: ask for soft masks too (`Reply.soft`); an older server sends none.
-        result_extension: format of the label file, ".seg.nrrd", ".nrrd" or ".nii.gz".
+        result_extension: format of the label file, ".seg.nrrd", ".nrrd" or ".nii.gz"; or one of `PACKED_EXTENSIONS`, by
+            `codec`, for masks alone, which `Reply.masks` reads.
         on_event: called in this thread with each `Progress` and `Text` meanwhile; an older server tells none.
         cancel: setting it ends the wait within a second, with CancelledError, and the server's work where it can.
 
@@ -181,7 +226,9 @@ class MedSightClient:
             }
         )
         params = question.to_params()
-        params["result_extension"] = label_extension({"result_extension": result_extension})
+        params["result_extension"] = extension = label_extension({"result_extension": result_extension})
+        if extension in PACKED_EXTENSIONS.values() and not self.codec():
+            raise InputError("This server is older and sends no packed masks: ask for .seg.nrrd, or update the server.")
         if session is not None:
             query = {"session_id": check_id(session, "session id")}
         else:
@@ -197,6 +244,38 @@ class MedSightClient:
         transport = self._transport if cancel is None else self._transport.another()
         exchange = Exchange(transport, query, {"params": json.dumps(params)}, CAPABILITY_JOBS in info.capabilities)
         return ask(exchange, self._read_timeout, on_event, cancel)
+
+    def _packed(
+        self, voxels: np.ndarray, affine: np.ndarray, codec: str, on_progress: OnProgress | None
+    ) -> Iterator[bytes]:
+        """The body of an upload, in chunks of at most `CHUNK_BYTES`."""
+        from medsight_core.packing import parts_of_volume
+
+        sent = 0
+        for part, done in parts_of_volume(voxels, affine, codec):
+            if on_progress is not None:
+                on_progress(done, voxels.nbytes)
+            for start in range(0, len(part), CHUNK_BYTES):
+                chunk = part[start : start + CHUNK_BYTES]
+                sent += len(chunk)
+                self._check_size(sent, voxels.nbytes)
+                yield chunk
+
+    def _check_size(self, sent: int, own: int | None = None) -> None:
+        """TooLargeError when the server does not take ``sent`` bytes; ``own``: how many of them are the image's."""
+        limit = (self._info or self.info()).max_upload_bytes
+        if sent > limit:
+            raise TooLargeError(
+                f"The image has {(own or sent) / 1e6:.1f} MB and the server takes at most {limit / 1e6:.1f} MB: "
+                "crop or resample it, or raise the server's limit."
+            )
+
+
+def _session_of(response: requests.Response) -> str:
+    try:
+        return check_id(parse_json(response.content)["session_id"], "session id")
+    except (KeyError, TypeError, InputError):
+        raise ServerError("The server took the image but gave no session for it: look at its log.") from None
 
 
 def _extension(path: Path) -> str:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
 
 from medsight_core.answer import Answer, ModelInfo
 from medsight_core.client.multipart import parse_multipart
-from medsight_core.errors import ServerError
+from medsight_core.errors import InputError, ServerError
 from medsight_core.protocol import MAX_UPLOAD_BYTES, PROTOCOL_VERSION
 from medsight_core.soft_masks import SoftMask, read_soft
+
+if TYPE_CHECKING:
+    from medsight_core.packing import PackedMasks
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,25 @@ class Reply:
     segmentation: bytes | None = None
     filename: str = ""
     soft: Mapping[int, SoftMask] = field(default_factory=dict)
+
+    def masks(self) -> PackedMasks | None:
+        """The masks of a reply that was asked for packed, None when nothing was found; ServerError for a bad one."""
+        from medsight_core.packing import unpack_masks
+
+        if self.segmentation is None:
+            return None
+        try:
+            masks = unpack_masks(self.segmentation)
+        except InputError:
+            raise ServerError("The masks that the server sent cannot be read: ask again.") from None
+        found = sorted(mask.label for mask in masks.masks)
+        named = sorted(region.label for region in self.answer.regions)
+        if found != named:
+            raise ServerError(
+                f"The server's masks have the labels {found} and its answer {named}: check that the server is of this "
+                "version."
+            )
+        return masks
 
 
 def parse_json(body: bytes) -> Any:

@@ -54,7 +54,8 @@ class Transport:
         self._timeouts = (connect_timeout, read_timeout)
         self._session = requests.Session()
         # A proxy from the environment cannot reach this machine's own loopback, and must not see what goes there.
-        self._session.trust_env = not _is_loopback(host)
+        self.is_local = _is_loopback(host)
+        self._session.trust_env = not self.is_local
         # An auth object, unlike a header, keeps requests from putting ~/.netrc's password in the token's place.
         self._session.auth = _Bearer(token)
         self._session.headers[HEADER_CLIENT] = who or _THIS_PROGRAM

@@ -19,10 +19,12 @@ import slicerio
 from medsight_core.answer import Answer, Region
 from medsight_core.errors import InputError, NotFoundError, VolumeError
 from medsight_core.imaging.volume import PathLike, Volume
+from medsight_core.packing import pack_masks
 
 TAG_CODE = "MedSIGHT.Code"
 TAG_CONFIDENCE = "MedSIGHT.Confidence"
 TAG_NOTICE = "MedSIGHT.Notice"
+_TAG_TERMINOLOGY = "TerminologyEntry"  # Slicer's own
 
 _TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 _ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
@@ -72,11 +74,7 @@ def write_segmentation(path: PathLike, volume: Volume, answer: Answer) -> None:
             # The whole grid: Slicer cuts a shared layer to the extent of its first segment.
             "extent": [bound for count in volume.shape for bound in (0, count - 1)],
             **({"terminology": _terminology(region.terminology)} if region.terminology else {}),
-            "tags": {
-                TAG_CODE: _plain(region.code),
-                TAG_CONFIDENCE: f"{region.confidence:.4f}",
-                TAG_NOTICE: notice,
-            },
+            "tags": _tags(region, notice),
         }
         for region, layer in zip(answer.regions, layer_of)
     ]
@@ -116,6 +114,17 @@ def write_labelmap(path: PathLike, volume: Volume, answer: Answer) -> None:
         raise InputError(f"A labelmap cannot be written as '{Path(path).name}': name it .nrrd or .nii.gz.")
 
 
+def write_masks(path: PathLike, volume: Volume, answer: Answer, codec: str) -> None:
+    """Write the regions' masks packed, each cut to its box, with the affine of ``volume`` and the tags of a .seg.nrrd.
+
+    codec: of `medsight_core.packing`. Raises ValueError for a region without a mask on this volume's grid.
+    """
+    masks = [(region.label, _mask(region, volume)) for region in answer.regions]
+    notice = _plain(answer.notice)
+    tags = {region.label: {**_tags(region, notice), **_terminology_tag(region)} for region in answer.regions}
+    Path(path).write_bytes(pack_masks(masks, volume.affine, codec, tags))
+
+
 def read_segmentation(path: PathLike) -> Segmentation:
     """The segments of a ``.seg.nrrd``, written here or by Slicer.
 
@@ -151,7 +160,7 @@ def pack_layers(
 def _stored_segment(segment: dict[str, Any], voxels: np.ndarray) -> StoredSegment:
     tags = dict(segment.get("tags", {}))
     if "terminology" in segment:
-        tags["TerminologyEntry"] = slicerio.segmentation.terminology_entry_to_string(segment["terminology"])
+        tags[_TAG_TERMINOLOGY] = slicerio.segmentation.terminology_entry_to_string(segment["terminology"])
     if "status" in segment:
         tags["Segmentation.Status"] = segment["status"]
     label = int(segment.get("labelValue", 1))
@@ -164,6 +173,18 @@ def _mask(region: Region, volume: Volume) -> np.ndarray:
     if region.mask is None or region.mask.shape != volume.shape:
         raise ValueError(f"region {region.label} has no mask on the volume's grid")
     return region.mask.astype(bool, copy=False)
+
+
+def _tags(region: Region, notice: str) -> dict[str, str]:
+    return {TAG_CODE: _plain(region.code), TAG_CONFIDENCE: f"{region.confidence:.4f}", TAG_NOTICE: notice}
+
+
+def _terminology_tag(region: Region) -> dict[str, str]:
+    """The terminology as the text that Slicer keeps in a segment's tags."""
+    if not region.terminology:
+        return {}
+    entry = slicerio.segmentation.terminology_entry_to_string(_terminology(region.terminology))
+    return {_TAG_TERMINOLOGY: entry}
 
 
 def _label_type(regions: Sequence[Region]) -> type[np.unsignedinteger]:

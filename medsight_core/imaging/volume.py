@@ -22,6 +22,7 @@ import nibabel
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
+from medsight_core import packing
 from medsight_core.errors import InputError, NotFoundError, TooLargeError, VolumeError
 from medsight_core.protocol import MAX_VOXELS
 
@@ -29,6 +30,7 @@ MODALITIES = ("CT", "MR", "US", "XR", "OT")
 _IMAGE_IO = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"}
 ITK_EXTENSIONS = tuple(_IMAGE_IO)
 NIFTI_EXTENSIONS = (".nii", ".nii.gz")
+EXTENSION_PACKED = ".packed"  # as clients send volumes; nobody keeps files of it
 EXTENSIONS = NIFTI_EXTENSIONS + ITK_EXTENSIONS
 
 PathLike = Union[str, Path]
@@ -157,6 +159,11 @@ def read_volume(path: PathLike, modality: str | None = None) -> Volume:
         voxels, affine = _read_nifti(path)
     elif name.endswith(ITK_EXTENSIONS):
         voxels, affine = _read_itk(path)
+    elif name.endswith(EXTENSION_PACKED):
+        with path.open("rb") as file:
+            voxels, affine = packing.unpack_volume(file)
+        check_shape(voxels.shape)
+        voxels = compact(voxels)
     else:
         from medsight_core.imaging.dicom_series import refuse_single_file
 
@@ -179,6 +186,9 @@ def announced_bytes(path: PathLike) -> int:
             stored: Any = image.dataobj
             shape, plain = image.shape, (stored.slope, stored.inter) == (1.0, 0.0)
             size = _KEPT_SIZES.get(image.get_data_dtype().newbyteorder("="), 4) if plain else 4
+        elif path.name.lower().endswith(EXTENSION_PACKED):
+            with path.open("rb") as file:
+                return packing.announced_bytes(file)
         else:
             refuse_foreign_data(path)
             reader = sitk.ImageFileReader()

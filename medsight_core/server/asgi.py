@@ -14,8 +14,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 
 from medsight_core import NOTICE, __version__
+from medsight_core.packing import has_blosc2
 from medsight_core.protocol import (
+    CAPABILITY_BLOSC2,
     CAPABILITY_JOBS,
+    CAPABILITY_PACKED,
     CAPABILITY_SOFT,
     CAPABILITY_TRAINING,
     CAPABILITY_UNCHANGED,
@@ -39,6 +42,7 @@ from medsight_core.server import (
     stock,
     training,
     uploads,
+    volumes,
 )
 from medsight_core.server.guard import Guard
 from medsight_core.server.memory import Memory
@@ -59,6 +63,7 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
     memory = Memory(settings.reserve_bytes, label_app.kept_bytes, label_app.forget)
     app.state.jobs = jobs.Jobs(memory)
     app.state.batches = batch.Batches()
+    app.state.volumes = volumes.KeptVolumes(workspace / "volumes", admit=memory.admit)
     failures.add_handlers(app)
     app.state.token = settings.token
     app.include_router(login.router)
@@ -71,6 +76,7 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
     app.include_router(training.router)
     app.include_router(models.router)
     app.include_router(uploads.router)
+    app.include_router(volumes.router)
     app.include_router(status.router)
 
     @app.get(PATH_INFO)
@@ -80,7 +86,14 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
             "protocol": PROTOCOL_VERSION,
             "version": __version__,
             "notice": NOTICE,
-            "capabilities": [CAPABILITY_JOBS, CAPABILITY_SOFT, CAPABILITY_TRAINING, CAPABILITY_UNCHANGED],
+            "capabilities": [
+                CAPABILITY_JOBS,
+                CAPABILITY_SOFT,
+                CAPABILITY_TRAINING,
+                CAPABILITY_UNCHANGED,
+                CAPABILITY_PACKED,
+                *([CAPABILITY_BLOSC2] if has_blosc2() else []),
+            ],
             "limits": {
                 "upload_bytes": settings.max_upload_bytes,
                 "voxels": MAX_VOXELS,

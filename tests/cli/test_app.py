@@ -15,10 +15,12 @@ import nibabel
 import numpy as np
 import pytest
 from typer.testing import CliRunner
+from volume_builders import write_dicom_series
 
 import medsight_core
 from medsight_core.answer import Answer
 from medsight_core.cli import app, failures
+from medsight_core.imaging.segmentation_file import read_segmentation
 from medsight_core.server.running import running_server
 from medsight_core.server.settings import Settings
 
@@ -215,6 +217,20 @@ def test_ask_a_server_gives_the_same_answer_as_asking_here(
     here, there = (json.loads((tmp_path / side / "answer.json").read_text()) for side in ("here", "there"))
     del here["timings"], there["timings"]
     assert there == here
+    assert here["regions"]
+    ours, theirs = (read_segmentation(tmp_path / side / "segmentation.seg.nrrd") for side in ("here", "there"))
+    for one, other in zip(ours.segments, theirs.segments, strict=True):
+        assert (one.label, one.name, one.tags) == (other.label, other.name, other.tags)
+        np.testing.assert_array_equal(one.mask, other.mask)
+
+
+def test_a_server_is_asked_about_a_folder_of_dicom_slices(medsight, server, tmp_path):
+    voxels = np.random.default_rng(1).integers(-1000, 400, (20, 18, 6)).astype(np.int16)
+    write_dicom_series(tmp_path / "series", voxels, np.diag([2.0, 2.0, 3.0, 1.0]))
+    to_it = ["--server", server.address, "--token", server.token, "-o", tmp_path / "out"]
+    result = medsight("ask", tmp_path / "series", "Outline the right lung.", *to_it)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((tmp_path / "out" / "answer.json").read_text())["answer"]
 
 
 def test_a_wrong_token(medsight, image, server, tmp_path):
@@ -241,9 +257,7 @@ def test_an_image_above_the_servers_limit(medsight, server, tmp_path):
         tmp_path / "out",
     )
     assert result.exit_code == 2
-    assert result.stderr.startswith(
-        f"The image has {big.stat().st_size / 1e6:.1f} MB and the server takes at most 0.0 MB: "
-    )
+    assert result.stderr.startswith(f"The image has {voxels.nbytes / 1e6:.1f} MB and the server takes at most 0.0 MB: ")
     assert not (tmp_path / "out").exists()
 
 

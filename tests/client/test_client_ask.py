@@ -11,13 +11,15 @@ import sys
 import urllib.parse
 from pathlib import Path
 
+import numpy as np
 import pytest
 from requests_toolbelt import MultipartEncoder
 
 from medsight_core.answer import Answer, Region
 from medsight_core.client.multipart import CHUNK_BYTES, FileUpload, parse_multipart
-from medsight_core.client.reply import ServerInfo
+from medsight_core.client.reply import Reply, ServerInfo
 from medsight_core.errors import CancelledError, InputError, NotFoundError, ServerError, TooLargeError
+from medsight_core.packing import content_of, pack_masks
 from medsight_core.protocol import MAX_UPLOAD_BYTES, PlaneRange, PlaneRequest
 from medsight_core.soft_masks import SoftMask, write_soft
 
@@ -27,6 +29,7 @@ ANSWER = Answer(
     absent=("liver",),
 )
 NOTHING = Answer(text="The liver is not seen.", absent=("liver",))
+VOXELS = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
 PLANES = PlaneRange("axial", 4, 20)
 
 
@@ -125,6 +128,38 @@ def test_upload_above_the_servers_limit_never_travels(server, tmp_path):
     with pytest.raises(TooLargeError, match=r"has 2\.0 MB and the server takes at most 0\.0 MB: crop or resample"):
         server.client().upload(path)
     assert [seen.method for seen in server.seen] == ["GET"]
+
+
+def test_voxels_that_the_server_has_do_not_travel(server):
+    server.on_json("GET /medsight/info", {"protocol": 1, "capabilities": ["packed"]})
+    content = content_of(VOXELS, np.eye(4))
+    server.on_json(f"POST /medsight/volumes/{content}", {"session_id": "s1"})
+    assert server.client().upload_voxels(VOXELS, np.eye(4)) == "s1"
+    assert [(seen.method, seen.body) for seen in server.seen[1:]] == [("POST", b"")]
+
+
+def test_an_older_server_takes_and_sends_files(server):
+    client = server.client()
+    assert client.codec() == ""
+    with pytest.raises(InputError, match=r"^This server is older and takes no packed volumes: upload a file, or"):
+        client.upload_voxels(VOXELS, np.eye(4))
+    with pytest.raises(InputError, match=r"^This server is older and sends no packed masks: ask for \.seg\.nrrd, or"):
+        client.ask("x", session="s1", result_extension=".masks.zlib")
+    assert {seen.method for seen in server.seen} == {"GET"}
+
+
+def test_packed_masks_that_cannot_be_used():
+    mask = np.ones((2, 2, 2), bool)
+    found = Reply(ANSWER, pack_masks([(1, mask)], np.eye(4), "zlib")).masks()
+    assert found is not None
+    assert found.masks[0].label == 1
+    assert Reply(NOTHING).masks() is None
+    with pytest.raises(ServerError, match=r"^The masks that the server sent cannot be read: ask again\.$"):
+        Reply(ANSWER, b"NRRD").masks()
+    with pytest.raises(
+        ServerError, match=r"^The server's masks have the labels \[2\] and its answer \[1\]: check that"
+    ):
+        Reply(ANSWER, pack_masks([(2, mask)], np.eye(4), "zlib")).masks()
 
 
 def test_upload_of_a_missing_file_and_of_a_folder(server, tmp_path):

@@ -14,7 +14,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 MODULE = REPOSITORY / "slicer_extension" / "MedSIGHT"
 SOURCES = sorted([MODULE / "MedSIGHT.py", *(MODULE / "MedSIGHTLib").glob("*.py")])
-CLIENT = ("__init__.py", "answer.py", "errors.py", "protocol.py", "soft_masks.py")
+CLIENT = ("__init__.py", "answer.py", "errors.py", "packing.py", "protocol.py", "soft_masks.py")
 
 # Conversation, its page and its way over the wire: for the web viewer as well.
 PLAIN = (
@@ -56,7 +56,8 @@ def test_packaged_client_imports_with_nothing_else_of_ours_around(tmp_path):
     for script in scripts:
         (tmp_path / script).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / script, tmp_path / script)
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import medsight_core.client as c; print(c.__file__)"
+    names = "medsight_core.packing, medsight_core.client as c"
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import {names}; print(c.__file__)"
     run = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout.startswith(str(tmp_path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 from pathlib import Path
@@ -12,14 +13,17 @@ import pytest
 import slicer
 from scenes import masks_of, oblique_ras, slice_view, tag_of
 
-from medsight_core.client import Progress
-from medsight_core.errors import AuthenticationError, CancelledError, ServerError, ServerUnavailableError
+from medsight_core.client import MedSightClient, Progress
+from medsight_core.errors import AuthenticationError, CancelledError, InputError, ServerError, ServerUnavailableError
 from medsight_core.imaging.segmentation_file import read_segmentation
+from medsight_core.packing import is_packed
 from medsight_core.protocol import PHASES
 from medsight_core.server.running import RunningServer, running_server
 from medsight_core.server.settings import Settings
 
 SHAPE = (24, 20, 12)
+CONTENTS = itertools.count()
+TAGS = ("MedSIGHT.Code", "MedSIGHT.Confidence", "MedSIGHT.Notice", "MedSIGHT.Outline", "TerminologyEntry")
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +44,7 @@ def logic(scene, medsight_module, server):
 @pytest.fixture
 def volume(scene):
     voxels = np.random.default_rng(3).integers(-1000, 400, SHAPE[::-1]).astype(np.int16)
+    voxels[0, 0, 0] = next(CONTENTS)  # what the server has from another test would not be sent
     return slicer.util.addVolumeFromArray(voxels, oblique_ras(10), "CT")
 
 
@@ -53,8 +58,14 @@ def ask_until_outlined(logic, volume, scope="volume"):
     raise AssertionError("the tiny model outlined nothing")
 
 
+@pytest.fixture
+def older_server(monkeypatch):
+    """The server says that it can take and send files alone."""
+    monkeypatch.setattr(MedSightClient, "codec", lambda _: "")
+
+
 @pytest.mark.parametrize("scope", ["volume", "Red", "axial:2-6"])
-def test_segments_are_voxel_for_voxel_what_the_server_sent(logic, volume, tmp_path, scope):
+def test_segments_are_voxel_for_voxel_what_the_server_sent(logic, volume, tmp_path, scope, older_server):
     slice_view("Axial", (oblique_ras(10) @ [*(np.array(SHAPE) / 2), 1])[:3])
     reply, outlined = ask_until_outlined(logic, volume, scope)
     (tmp_path / "sent.seg.nrrd").write_bytes(reply.segmentation)
@@ -70,6 +81,38 @@ def test_segments_are_voxel_for_voxel_what_the_server_sent(logic, volume, tmp_pa
         np.testing.assert_allclose(segment.GetColor(), sent[region.label].color, atol=1e-4)
         assert tag_of(segment, "MedSIGHT.Code") == region.code
     assert logic.conversation(volume).turns[-1].answer.text == reply.answer.text
+
+
+@pytest.mark.parametrize("blosc2", [True, False], ids=["blosc2", "as in Slicer"])
+def test_packed_outlines_are_those_of_the_file(logic, volume, monkeypatch, blosc2):
+    def segments() -> dict:
+        reply, outlined = ask_until_outlined(logic, volume)
+        masks, segmentation = masks_of(outlined, volume), outlined.node.GetSegmentation()
+        told = {}
+        for label, segment_id in outlined.segment_ids.items():
+            segment = segmentation.GetSegment(segment_id)
+            told[label] = (segment.GetName(), *(tag_of(segment, tag) for tag in TAGS), masks[label].tobytes())
+        return {"packed": is_packed(reply.segmentation), "segments": told}
+
+    monkeypatch.setattr("medsight_core.packing.has_blosc2", lambda: blosc2)
+    packed = segments()
+    with monkeypatch.context() as older:
+        older.setattr(MedSightClient, "codec", lambda _: "")
+        as_file = segments()
+    assert (packed["packed"], as_file["packed"]) == (True, False)
+    assert packed["segments"] == as_file["segments"]
+    assert all(all(segment) for segment in packed["segments"].values())
+
+
+def test_a_volume_that_is_changed_while_it_is_sent(logic, volume):
+    question = logic.prepare(volume, "Outline the lungs.")
+
+    def change(event):
+        if isinstance(event, Progress) and event.phase == "upload":
+            slicer.util.arrayFromVolume(volume)[0, 0, 0] += 1
+
+    with pytest.raises(InputError, match=r"^The volume was changed while it was sent: ask again\.$"):
+        logic.send(question, change)
 
 
 def test_phases_are_heard_in_order_and_cancelling_ends_the_question(logic, volume):

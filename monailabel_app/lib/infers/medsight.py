@@ -10,8 +10,9 @@ import os
 import tempfile
 import threading
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
@@ -22,10 +23,10 @@ from medsight_core.engine.engine import Engine
 from medsight_core.engine.impression import Impression
 from medsight_core.engine.served import ServedModel
 from medsight_core.errors import ModelError
-from medsight_core.imaging.segmentation_file import write_labelmap, write_segmentation
+from medsight_core.imaging.segmentation_file import write_labelmap, write_masks, write_segmentation
 from medsight_core.imaging.shelf import VolumeShelf
 from medsight_core.imaging.volume import Volume, read_volume
-from medsight_core.protocol import EXTENSION_SEGMENTATION
+from medsight_core.protocol import EXTENSION_SEGMENTATION, PACKED_EXTENSIONS, PLAIN_EXTENSIONS
 from medsight_core.server.question import DEFAULT_PROMPT, question_of
 from medsight_core.soft_masks import write_soft
 
@@ -106,7 +107,7 @@ class MedSightInfer(InferTask):
                 say=request.get("say"),
             )
         progress("decode", 1.0)
-        wanted = bool(answer.regions) or extension != EXTENSION_SEGMENTATION
+        wanted = bool(answer.regions) or extension in PLAIN_EXTENSIONS
         label_file = _write(volume, answer, extension) if wanted else None
         softs = {region.label: region.soft for region in answer.regions if region.soft is not None}
         if softs and "take_soft" in request:
@@ -155,11 +156,17 @@ def _silent(phase: str, done: float) -> None:
     """Progress that nobody asked for."""
 
 
+_WRITERS: dict[str, Callable[[str, Volume, Answer], None]] = {
+    EXTENSION_SEGMENTATION: write_segmentation,
+    **{ending: partial(write_masks, codec=codec) for codec, ending in PACKED_EXTENSIONS.items()},
+}
+
+
 def _write(volume: Volume, answer: Answer, extension: str) -> str:
     handle, path = tempfile.mkstemp(suffix=extension, prefix="label")
     os.close(handle)
     try:
-        (write_segmentation if extension == EXTENSION_SEGMENTATION else write_labelmap)(path, volume, answer)
+        _WRITERS.get(extension, write_labelmap)(path, volume, answer)
     except BaseException:
         os.unlink(path)
         raise

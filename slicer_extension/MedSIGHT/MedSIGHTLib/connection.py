@@ -14,6 +14,7 @@ from typing import Any, Callable, Mapping
 
 from medsight_core.client import MedSightClient, Progress, Reply, ServerInfo
 from medsight_core.errors import CancelledError, InputError, MedSightError, NotFoundError
+from medsight_core.protocol import EXTENSION_SEGMENTATION, PACKED_EXTENSIONS
 from MedSIGHTLib.translating import _
 from MedSIGHTLib.volume_file import Snapshot
 from MedSIGHTLib.waiting import PREPARE, UPLOAD
@@ -57,14 +58,17 @@ class Connection:
         heard(Progress(PREPARE))
         content = snapshot.content()
         _look(cancel)
+        codec = self._client.codec()
         session = self._session_with(content)
+        question = {**question, "result_extension": PACKED_EXTENSIONS.get(codec, EXTENSION_SEGMENTATION)}
         if session is not None:
             self._remember(volume, content, session)
             try:
                 return self._send(session, question, heard, cancel)
             except NotFoundError:  # expired: the volume goes up again
                 self._sessions = {key: value for key, value in self._sessions.items() if value[1] != session}
-        session = self._upload(snapshot, content, heard, cancel)
+        upload = self._upload if codec else self._upload_file
+        session = upload(snapshot, content, heard, cancel)
         self._remember(volume, content, session)
         return self._send(session, question, heard, cancel)
 
@@ -81,20 +85,26 @@ class Connection:
         return self._client.ask(session=session, on_event=heard, cancel=cancel, **question)
 
     def _upload(self, snapshot: Snapshot, content: str, heard: Heard, cancel: threading.Event) -> str:
-        def told(sent: int, total: int) -> None:
-            _look(cancel)
-            heard(Progress(UPLOAD, done=sent / total))
+        try:
+            voxels = snapshot.voxels.transpose()
+            return self._client.upload_voxels(voxels, snapshot.affine, _telling(heard, cancel), content)
+        except InputError:  # the server compares what came with the content that was announced
+            if snapshot.content() == content:
+                raise
+            raise _changed() from None
 
+    def _upload_file(self, snapshot: Snapshot, content: str, heard: Heard, cancel: threading.Event) -> str:
+        """For an older server."""
         folder = Path(tempfile.mkdtemp(prefix="medsight-"))
         try:
             snapshot.write(folder / "volume.nrrd")
             _look(cancel)
-            session = self._client.upload(folder / "volume.nrrd", on_progress=told)
+            session = self._client.upload(folder / "volume.nrrd", on_progress=_telling(heard, cancel))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         if snapshot.content() != content:
             self._forget(session)
-            raise InputError(_("The volume was changed while it was sent: ask again."))
+            raise _changed()
         return session
 
     def _session_with(self, content: str) -> str | None:
@@ -115,6 +125,18 @@ class Connection:
             self._client.delete_session(session)
             return True
         return False
+
+
+def _telling(heard: Heard, cancel: threading.Event) -> Callable[[int, int], None]:
+    def told(sent: int, total: int) -> None:
+        _look(cancel)
+        heard(Progress(UPLOAD, done=sent / total))
+
+    return told
+
+
+def _changed() -> InputError:
+    return InputError(_("The volume was changed while it was sent: ask again."))
 
 
 def _look(cancel: threading.Event) -> None:

@@ -1,7 +1,7 @@
-"""A label file as it arrives: the bytes of a NRRD file as arrays and segments. Knows neither Slicer nor Qt.
+"""A label file as it arrives: packed masks, or the bytes of a NRRD file, as arrays and segments. No Slicer, no Qt.
 
-Read here, and not by Slicer's own reader, for two reasons: it may run beside the event loop, and a file that is cut
-short raises an error instead of ending the application with the user's unsaved work.
+A NRRD file is read here, and not by Slicer's own reader, for two reasons: it may run beside the event loop, and a file
+that is cut short raises an error instead of ending the application with the user's unsaved work.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from medsight_core.client import Reply
-from medsight_core.errors import ServerError, VolumeError
+from medsight_core.errors import InputError, ServerError, VolumeError
+from medsight_core.packing import PackedMasks, is_packed, unpack_masks
 from MedSIGHTLib.fingerprint import fingerprint
 from MedSIGHTLib.translating import _
 
@@ -64,8 +65,11 @@ def read_outlines(reply: Reply) -> Outlines | None:
     if not reply.answer.regions or reply.segmentation is None:
         return None
     try:
-        outlines = _parse(reply.segmentation)
-    except (KeyError, ValueError, IndexError, MemoryError, zlib.error):
+        if is_packed(reply.segmentation):
+            outlines = _painted(unpack_masks(reply.segmentation))
+        else:
+            outlines = _parse(reply.segmentation)
+    except (InputError, KeyError, ValueError, IndexError, MemoryError, zlib.error):
         raise ServerError(
             _(
                 "The outlines that the server sent cannot be read: ask again, and look at the server's "
@@ -106,6 +110,23 @@ def labelmap_of(values: np.ndarray, affine: np.ndarray) -> Outlines:
     if len(labels) > _MOST_LABELS or (labels and labels[0] < 0):
         raise ValueError("an image")
     return Outlines((values,), affine, tuple(FileSegment(n, 0, {}, fingerprint(values, value=n)) for n in labels))
+
+
+def _painted(packed: PackedMasks) -> Outlines:
+    """Masks that came packed, in as few layers as hold them without overlap."""
+    shape, layers, segments = packed.shape[::-1], [], []
+    kind = np.uint8 if max((mask.label for mask in packed.masks), default=0) < 256 else np.uint16
+    for mask in packed.masks:
+        box = mask.box.transpose()
+        first = mask.first[::-1]
+        place = tuple(slice(start, start + count) for start, count in zip(first, box.shape))
+        layer = next((n for n, labels in enumerate(layers) if not labels[place][box].any()), len(layers))
+        if layer == len(layers):
+            layers.append(np.zeros(shape, kind))
+        np.copyto(layers[layer][place], mask.label, where=box, casting="unsafe")
+        outline = fingerprint(box, first)
+        segments.append(FileSegment(mask.label, layer, dict(mask.tags), outline))
+    return Outlines(tuple(layers), packed.affine, tuple(segments))
 
 
 def _parse(content: bytes) -> Outlines:

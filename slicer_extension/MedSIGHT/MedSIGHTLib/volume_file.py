@@ -6,7 +6,6 @@ sends them asks for `Snapshot.content` before and after, to see whether somebody
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from medsight_core.errors import VolumeError
+from medsight_core.packing import content_of
 from MedSIGHTLib.translating import _
 
 _PIECE = 1 << 24  # bytes at a time, so that other threads get on
@@ -28,9 +28,7 @@ class Snapshot:
 
     def content(self) -> str:
         """Equal for equal voxels on an equal grid, whatever they are called and wherever they came from."""
-        digest = hashlib.sha256(f"{self.voxels.dtype.str}{self.voxels.shape}".encode() + self.affine.tobytes())
-        digest.update(memoryview(self.voxels).cast("B"))
-        return digest.hexdigest()
+        return content_of(self.voxels.transpose(), self.affine)
 
     def write(self, path: Path) -> None:
         """Write an uncompressed NRRD file; VolumeError when there is no room for it."""
