@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from medsight_core.engine.detection import Detections, agreed
 from medsight_core.engine.features import ViewFeatures
@@ -23,6 +24,7 @@ from medsight_core.soft_masks import pack
 # Where along a volume the language model looks at least, the most telling place first.
 KEY_FRACTIONS = (0.5, 0.35, 0.65, 0.2, 0.8)
 PATIENCE = 3  # planes in a row without the thing before it counts as lost
+SPECK = 0.01  # of the largest piece of a thing, in cells: smaller ones are no part of it
 ALIKE = 0.9  # Dice of the outlines on both neighbours of a plane from which it need not be decoded itself
 
 
@@ -70,9 +72,10 @@ def locate(
         if presence < threshold:
             continue
         probability = np.where((score >= threshold)[:, None, None], maps[rows].max(axis=0), 0.0)
-        inside = probability > config.mask_threshold
+        inside = without_specks(probability > config.mask_threshold)
         if not inside.any():
             continue
+        probability = np.where(inside | (probability <= config.mask_threshold), probability, 0.0)
         side = config.vision_config.image_size
         mask = view.outline(probability, side, config.mask_threshold)
         if not mask.any():
@@ -82,6 +85,16 @@ def locate(
         confidence = float(probability[inside].mean() * np.average(score, weights=per_plane))
         findings.append(Finding(name, candidates[rows[0]].code, confidence, presence, mask, softened))
     return findings
+
+
+def without_specks(inside: np.ndarray) -> np.ndarray:
+    """A mask on planes, bool (P, m, m), without pieces that are tiny beside its largest one; corners join."""
+    pieces, count = ndimage.label(inside, np.ones((3, 3, 3)))
+    if count < 2:
+        return inside
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    return np.asarray(sizes[pieces] >= SPECK * sizes.max()) & inside
 
 
 def walk(count: int, starts: Sequence[int], batch: int, found: np.ndarray) -> Iterator[list[int]]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medsight_core.engine.detection import Detections
-from medsight_core.engine.volumetric import PATIENCE, key_planes, sparsely, walk
+from medsight_core.engine.volumetric import PATIENCE, SPECK, key_planes, sparsely, walk, without_specks
 
 
 def look(showing, count, starts, batch=2):
@@ -106,3 +106,21 @@ def test_ends_gaps_and_planes_that_named_it_are_decoded_and_nothing_else_is():
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_a_few_planes_are_all_decoded(count):
     assert decode(growing(max(count, 1), 0.0)[:, :count], [True] * count)[0] == list(range(count))
+
+
+def test_specks_go_and_pieces_that_count_stay():
+    inside = np.zeros((12, 64, 64), bool)
+    inside[2:8, 10:30, 10:30] = True  # 2400 cells
+    inside[8, 30, 30] = True  # joined at a corner
+    inside[4:6, 50:54, 50:54] = True  # 32 cells: more than one in a hundred
+    kept = inside.copy()
+    inside[10, 60, 5:10] = True
+    assert np.array_equal(without_specks(inside), kept)
+    assert SPECK * 2401 > 5
+
+
+@pytest.mark.parametrize("filled", [0, 1, 4])
+def test_one_piece_however_small_stays(filled):
+    inside = np.zeros((1, 16, 16), bool)
+    inside[0, 3, 3 : 3 + filled] = True
+    assert np.array_equal(without_specks(inside), inside)
