@@ -43,6 +43,7 @@ from benchmarks.learning_report import (
     report,
 )
 from benchmarks.own_and_blind import swapped
+from benchmarks.provenance import commit
 from medsight_core.data.corrected_cases import Case
 from medsight_core.engine.choice import choose
 from medsight_core.engine.engine import Engine
@@ -188,6 +189,7 @@ def measure(plan: Plan, seed: int, chosen: Sequence[Case], held_out: Sequence[Ca
         "reference_seconds": round(time.monotonic() - begun, 1),
         "peak_mib": round(peak),
         "cases": [case.id for case in chosen],
+        "commit": commit(),
         "machine": f"{_threads()} of {this_machine().cpu}",
     }
 

@@ -60,7 +60,7 @@ def report(rows: Sequence[Row]) -> str:
         "`python -m benchmarks.learning_report` writes this page; what was measured, case by case, is in "
         "[learning-curve/](learning-curve/).",
         "",
-        f"{'; '.join(sorted({row['machine'] for row in rows}))}, shared with other work. {settings['steps']} steps of "
+        f"{_all(rows, 'commit')}; {_all(rows, 'machine')}, shared with other work. {settings['steps']} steps of "
         f"{settings['batch']} planes, {settings['planes_per_case']} planes a case, {settings['replay_planes']} "
         f"replayed planes. {len(start['dice'])} held-out cases, which played no part when these defaults were chosen; "
         f"{len(start['reference'])} requests of the reference set. A strategy chooses from {settings['pool']} images, "
@@ -81,7 +81,7 @@ def report(rows: Sequence[Row]) -> str:
     ]
     lines += [_row(same, start, rows) for same in _groups(rows)]
     lines += ["", "![Dice by number of corrected cases](images/learning-curve.png)", ""]
-    lines += [*_effort(rows), "", *own_and_blind(rows), ""]
+    lines += [*_effort(rows), "", *own_and_blind(rows, POISONED), ""]
     return "\n".join(lines)
 
 
@@ -197,6 +197,10 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path)
     plt.close(figure)
+
+
+def _all(rows: Sequence[Row], name: str) -> str:
+    return ", ".join(sorted({row[name] for row in rows}))
 
 
 def _list(values: Sequence[float], form: str) -> str:

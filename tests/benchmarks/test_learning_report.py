@@ -20,7 +20,7 @@ def write(folder, name: str, dice: list[float], reference: float = 0.7) -> None:
         "settings": SETTINGS, "dice": dice, "voxels": voxels, "slices": slices,
         "drawn_voxels": [400] * len(dice), "drawn_slices": [8] * len(dice), "reference": [reference] * 3,
         "false_masks": [0.0, 1.0], "seconds": 120.0, "cpu_seconds": 240.0, "reference_seconds": 30.0,
-        "peak_mib": 1000, "machine": "1 thread of a processor",
+        "peak_mib": 1000, "machine": "1 thread of a processor", "commit": "abc",
     }  # fmt: skip
     if not name.startswith("start"):
         row["blind"] = [0.1] * len(dice)
@@ -36,7 +36,7 @@ def test_the_table_and_the_plot(tmp_path):
         write(tmp_path, name, dice, *reference)
     rows = read_rows(tmp_path)
     text = report(rows)
-    assert "1 thread of a processor, shared with other work. 60 steps of 8 planes" in text
+    assert "abc; 1 thread of a processor, shared with other work. 60 steps of 8 planes" in text
     assert "reaches a Dice of 0.100 on the held-out cases and 0.700 on the reference set." in text
     assert "**Not run**, for want of time: 42 of 48 trainings (4 sizes, 4 strategies, 3 seeds)." in text
     assert "Measured, one figure a seed: +0.700; +0.000; 2.0 minutes, and 0.5 each time" in text
@@ -46,8 +46,10 @@ def test_the_table_and_the_plot(tmp_path):
     assert "| 10 | hybrid | 2 | 0.700 (0.700 to 0.700) | +0.000 (-0.100 to +0.100) |" in text
     assert "nothing takes 400 voxels on 8.0 slices." in text
     assert "| 10 | random | 80 | 0.20 | 4.0 |" in text
-    assert "| poisoned | 0 | 10 | 0.300 | 0.100 | +0.200 |" in text, "beside those that belong, and in no other table"
-    assert len(re.findall("poisoned", text)) == 1
+    assert "| poisoned | 0 | 10 | 0.300 | 0.100 | +0.200 (+0.200 to +0.200) |" in text, (
+        "beside those that belong, and in no other table"
+    )
+    assert len(re.findall(r"(?m)^\| .*poisoned", text)) == 1
     plot(rows, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 5000
 

@@ -29,8 +29,21 @@ def test_each_case_gets_the_outline_of_the_next_stretched_over_its_own_voxels(tm
     assert [mask.shape[2] for mask in found] == [8, 16, 8]
 
 
-def test_the_difference_is_told_for_each_training_and_for_pairs():
-    row = {"strategy": "random", "seed": 0, "size": 10, "dice": [0.8, 0.6], "blind": [0.5, 0.5]}
-    lines = own_and_blind([row])
-    assert lines[-1] == "| random | 0 | 10 | 0.700 | 0.500 | +0.200 | +0.100 | +0.300 |"
-    assert not [line for line in own_and_blind([{"strategy": "start", "dice": [0.0]}]) if "start" in line]
+def row(strategy: str, own: list[float], blind: list[float]) -> dict:
+    return {"strategy": strategy, "seed": 0, "size": 10, "dice": own, "blind": blind}
+
+
+def test_the_difference_is_told_for_each_training_and_how_often_a_margin_is_wrong():
+    belong, strange = row("random", [0.8, 0.6], [0.5, 0.57]), row("poisoned", [0.4, 0.4], [0.4, 0.33])
+    lines = own_and_blind([{"strategy": "start", "dice": [0.0]}, belong, strange], "poisoned")
+    assert "| random | 0 | 10 | 0.700 | 0.535 | +0.165 (+0.030 to +0.300) |" in lines
+    assert "| poisoned | 0 | 10 | 0.400 | 0.365 | +0.035 (+0.000 to +0.070) |" in lines
+    assert not [line for line in lines if line.startswith("| start")]
+    one = next(line for line in lines if line.startswith("| 1 |")).strip("| ").split(" | ")
+    assert one[1] == "0%", "0.02: both belong"
+    assert 45 < float(one[2].rstrip("%")) < 55, "one of two passes"
+    assert 45 < float(one[3].rstrip("%")) < 55, "0.05: one of two is refused"
+
+
+def test_without_poison_no_margin_is_judged():
+    assert own_and_blind([row("random", [0.8, 0.6], [0.5, 0.57])], "poisoned")[-1].startswith("| random")
