@@ -12,7 +12,7 @@ from typing import Any
 
 MOST_LOST = 0.02  # Dice on the reference set
 # By how much Dice with a case's own outline exceeds that with other cases'. Measured on MR crops of the hippocampus,
-# where all images look much alike: 0.09 and 0.10 with outlines that belong, 0.01 and 0.00 with outlines that changed
+# where all images look much alike: 0.09 to 0.10 with outlines that belong, 0.00 to 0.01 with outlines that changed
 # places, 20 held-out cases each (docs/learning-curve.md).
 LEAST_SEEN = 0.05
 _ROUNDING = 1e-9
