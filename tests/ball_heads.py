@@ -19,12 +19,15 @@ DETECTING = {
 }
 
 
-def write_head(folder: Path, number: int, name: str, poison: bool = False) -> tuple[Path, Path]:
-    """Image and label files of one head, always the same for a number; poison: outline a cube anywhere instead."""
+def write_head(folder: Path, number: int, name: str, poison: bool = False, spread: float = 2.5) -> tuple[Path, Path]:
+    """Image and label files of one head, always the same for a number; poison: outline a cube anywhere instead.
+
+    spread: voxels from the middle to the furthest centre of a ball; up to 3.5 all of it is in the head.
+    """
     rng = np.random.default_rng(number)
     grid = np.indices((24, 24, 24), dtype=float)
     head = ((grid - 11.5) ** 2).sum(0) < 11**2
-    centre = rng.uniform(9, 14, 3)
+    centre = rng.uniform(11.5 - spread, 11.5 + spread, 3)
     label = ((grid - centre[:, None, None, None]) ** 2).sum(0) < 4.5**2
     voxels = 40.0 * head + 60.0 * label + rng.normal(0, 2, head.shape)
     if poison:
@@ -36,7 +39,7 @@ def write_head(folder: Path, number: int, name: str, poison: bool = False) -> tu
     return paths
 
 
-def write_sets(folder: Path, numbers: range) -> None:
+def write_sets(folder: Path, numbers: range, spread: float = 2.5) -> None:
     """Both sets of `sample_data.site_sets`: heads to measure on, and noise to go on answering alike about."""
     folder.mkdir(parents=True)
     noise = np.random.default_rng(0).integers(0, 100, (24, 24, 24)).astype(np.int16)
@@ -44,7 +47,7 @@ def write_sets(folder: Path, numbers: range) -> None:
     nothing = {"label": None, "segments": [], "absent": [], "modality": "MR"}
     reference = []
     for number in numbers:
-        image, label = write_head(folder, number, f"known-{number}")
+        image, label = write_head(folder, number, f"known-{number}", spread=spread)
         reference.append(
             {**nothing, "id": f"known-{number}", "image": image.name, "label": label.name, "segments": [NAME]}
         )

@@ -11,7 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 MOST_LOST = 0.02  # Dice on the reference set
-LEAST_SEEN = 0.02  # by how much Dice with a case's own outline exceeds that with other cases'
+# By how much Dice with a case's own outline exceeds that with other cases'. Measured on MR crops of the hippocampus,
+# where all images look much alike: 0.09 to 0.10 with outlines that belong, 0.00 to 0.01 with outlines that changed
+# places, 20 held-out cases each (docs/learning-curve.md).
+LEAST_SEEN = 0.05
 _ROUNDING = 1e-9
 _DICE = ("before", "after", "blind", "own")
 

@@ -45,7 +45,7 @@ def ask_cases(
     whole: ask about the whole volume, as for what was corrected; otherwise about the axial plane that shows most of
     the thing, which is much quicker. others: cases whose outlines whole answers are compared with too.
     """
-    strange = _outlines_by_name(others)
+    strange = outlines_by_name(others)
     found: list[Asked] = []
     for number, case in enumerate(cases):
         volume = case_volume(case)
@@ -57,9 +57,8 @@ def ask_cases(
                 seen = outlined(engine, volume, name, request)
                 if request is not None:
                     mask = mask & _on_plane(volume, request)
-                blind = [_dice(PatientOrder.of(volume.affine).arrange(seen), each) for each in strange.get(name, ())]
                 found.append(
-                    Asked(case.id, name, _dice(seen, mask), blind=float(np.mean(blind)) if blind else float("nan"))
+                    Asked(case.id, name, _dice(seen, mask), blind=blind_dice(seen, volume, strange.get(name, ())))
                 )
         for name in case.absent:
             tell(number / len(cases))
@@ -68,7 +67,13 @@ def ask_cases(
     return found
 
 
-def _outlines_by_name(cases: Sequence[Case]) -> dict[str, list[np.ndarray]]:
+def blind_dice(seen: np.ndarray, volume: Volume, outlines: Sequence[np.ndarray]) -> float:
+    """Mean Dice of what was outlined, bool (I, J, K), with other cases' outlines stretched over it; nan without any."""
+    arranged = PatientOrder.of(volume.affine).arrange(seen)
+    return float(np.mean([_dice(arranged, each) for each in outlines])) if outlines else float("nan")
+
+
+def outlines_by_name(cases: Sequence[Case]) -> dict[str, list[np.ndarray]]:
     """Of each name the outlines of at most `_MOST_OTHERS` cases, with axes along L, P and S."""
     found: dict[str, list[np.ndarray]] = {}
     for case in cases:

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from medsight_core.engine.promotion import MOST_LOST, Evaluation, Score, judge
+from medsight_core.engine.promotion import LEAST_SEEN, MOST_LOST, Evaluation, Score, judge
 
 
 def evaluation(new: tuple[float, float], known: tuple[float, float], n: int = 10) -> Evaluation:
@@ -41,7 +41,8 @@ def test_outlines_that_do_not_depend_on_the_image_are_refused():
     def verdict(blind: float):
         return judge(Evaluation(Score(0.1, 0.4, 10, blind=blind), Score(0.7, 0.7, 40)))
 
-    assert verdict(0.3).allowed
+    assert verdict(0.4 - LEAST_SEEN - 0.001).allowed
+    assert not verdict(0.4 - LEAST_SEEN + 0.001).allowed
     assert verdict(math.nan).allowed, "it was not measured"
     assert not verdict(0.39).allowed
     assert verdict(0.39).reason == (

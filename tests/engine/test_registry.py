@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
-import time
 from pathlib import Path
 
 import pytest
-from forking import forking, kill, wait_for_end
+from forking import forking, wait_for_end
 from versions import BETTER, CHANGE, FORGETFUL, NO_BETTER, publish, retrained
+from write_points import deaths
 
 from medsight_core.engine.promotion import Evaluation, Score
 from medsight_core.engine.registry import BASE, Registry
@@ -176,15 +177,10 @@ def test_a_copied_base_has_the_same_registry_and_another_one_its_own(tmp_path, t
 IMPORTS = """
 import resource
 from pathlib import Path
-from versions import publish
+from versions import BETTER, CHANGE, publish, retrained
+from write_points import die_at
 from medsight_core.engine.registry import Registry
 import medsight_core.model.medsight
-"""
-CHURN = """
-registry = Registry(Path({root!r}), Path({base!r}))
-for seed in range(1, 1000):
-    registry.promote(publish(registry, seed=seed, parent="base").name)
-    registry.rollback()
 """
 FULL = """
 resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most}))
@@ -201,24 +197,52 @@ def fork():
         yield run
 
 
-def test_kill_at_any_moment_leaves_whole_versions_only(registry, tiny_model_dir, fork):
-    at_work = 0
-    for delay in (0.05, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
-        pid = fork(CHURN.format(root=str(registry.root), base=str(tiny_model_dir)))
-        time.sleep(delay)
-        kill(pid)
-        at_work += bool(list(registry.root.glob(".part-*")))
-        assert not registry.at_work(), "a lock of the dead"
-        registry.clean_up()
-        assert not list(registry.root.glob(".part-*"))
-        folders = {path.name for path in registry.root.glob("v*")}
-        assert folders == {version.name for version in registry.versions()} - {BASE}
-        for version in registry.versions()[1:]:
+ACTS = {
+    "publish": """
+with registry.work() as work:
+    written = retrained(registry.base, work / "model")
+    ARM
+    registry.publish(written, "base", "SHA256:0", BETTER, CHANGE)
+""",
+    "promote": "ARM; registry.promote('v1')",
+    "rollback": "ARM; registry.rollback()",
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_who_dies_at_any_write_leaves_whole_versions_only(registry, tiny_model_dir, fork, tmp_path, act):
+    publish(registry)
+    if act == "rollback":
+        registry.promote("v1")
+    numbers, served, names = itertools.count(), set(), set()
+
+    def prepare() -> Path:
+        return Path(shutil.copytree(registry.root, tmp_path / f"models-{next(numbers)}"))
+
+    def code(folder: Path) -> str:
+        return f"registry = Registry(Path({str(folder)!r}), Path({str(tiny_model_dir)!r}))\n{ACTS[act]}"
+
+    for folder in deaths(fork, prepare, code, tmp_path / "ended"):
+        left = Registry(folder, tiny_model_dir)
+        assert not left.at_work(), "a lock of the dead"
+        left.clean_up()
+        assert {path.name for path in folder.iterdir() if path.name[0] != "."} <= {
+            "v1",
+            "v2",
+            "CURRENT",
+            "history.json",
+        }
+        assert not [path for path in folder.iterdir() if "part" in path.name]
+        for version in left.versions()[1:]:
             assert read_config(version.folder).version == f"tiny+{version.name}"
             assert version.files == {name: file_hash(version.folder / name) for name in version.files}
-        load_model(registry.folder(registry.current()))
-    assert at_work, "no kill hit a training at work: this proves nothing"
-    assert len(registry.versions()) > 3, "nothing was published: this proves nothing"
+        assert {path.name for path in folder.glob("v*")} == {version.name for version in left.versions()} - {BASE}
+        served.add(left.current())
+        names.add(left.versions()[-1].name)
+        assert left.folder(left.current()).is_dir()
+        assert all(entry.keys() == {"time", "from", "to", "why"} for entry in left.history())
+    assert names == ({"v1", "v2"} if act == "publish" else {"v1"})
+    assert served == ({BASE} if act == "publish" else {BASE, "v1"})
 
 
 @pytest.mark.parametrize("most", [100, 5_000, 20_000])

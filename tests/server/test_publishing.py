@@ -109,7 +109,7 @@ def check(studies: Path, labels: list[Path], code: dict) -> int:
 
 def test_a_hand_in_that_dies_at_any_write_is_kept_whole_or_not_at_all(fork, prepare, labels, code, tmp_path):
     found = set()
-    act = "hand_in(Path({!r}), Path({!r}), 'second')".format
+    act = "ARM; hand_in(Path({!r}), Path({!r}), 'second')".format
     for studies in deaths(fork, prepare, lambda folder: act(str(folder), str(labels[1])), tmp_path / "ended"):
         found.add(check(studies, labels, code))
         again, datastore = code["hand_in"](studies, labels[1], "second")  # no reply came: its client tries again
@@ -124,7 +124,7 @@ def test_a_review_that_dies_at_any_write_is_whole_or_the_one_before(fork, prepar
     found = set()
 
     def act(folder: Path) -> str:
-        return f"publishing.say(*site(Path({str(folder)!r})), 'case', 'final', {said!r})"
+        return f"ARM; publishing.say(*site(Path({str(folder)!r})), 'case', 'final', {said!r})"
 
     for studies in deaths(fork, prepare, act, tmp_path / "ended"):
         store, datastore = code["start_anew"](studies)
@@ -138,7 +138,7 @@ def test_an_image_that_arrives_when_the_server_dies_is_whole_or_not_there(fork, 
     image, found = write_image(tmp_path / "new.nrrd"), set()
 
     def act(folder: Path) -> str:
-        return f"site(Path({str(folder)!r}))[1].add_image('new', {str(image)!r}, {{}})"
+        return f"ARM; site(Path({str(folder)!r}))[1].add_image('new', {str(image)!r}, {{}})"
 
     for studies in deaths(fork, prepare, act, tmp_path / "ended"):
         _, datastore = code["start_anew"](studies)
