@@ -54,12 +54,12 @@ PRESETS: dict[str, Preset] = {
     "paper": Preset(),
     "smoke": Preset(
         recipes={
-            "tower": {**_REGIONS, "steps": 200, "batch": 16, "learning_rate": 1.5e-3},
-            "perceiver": {**_REGIONS, "steps": 210, "batch": 12, "learning_rate": 1.5e-3},
-            "codebook": {**_REGIONS, "steps": 120, "batch": 16, "learning_rate": 2e-3},
-            "align-vision": {**_FAST, "steps": 150, "batch": 8, "learning_rate": 1.5e-3},
-            "align-text": {**_FAST, "steps": 100, "batch": 8, "learning_rate": 3e-3},
-            "instruct": {**_FAST, "steps": 320, "batch": 8, "learning_rate": 1.5e-3},
+            "tower": {**_REGIONS, **_MUON, "steps": 100, "batch": 16, "learning_rate": 4e-3, "tower_rate": 1.0},
+            "perceiver": {**_REGIONS, **_MUON, "steps": 120, "batch": 12, "learning_rate": 3e-3, "tower_rate": 0.5},
+            "codebook": {**_REGIONS, "steps": 100, "batch": 16, "learning_rate": 2e-3},
+            "align-vision": {**_FAST, **_MUON, "steps": 80, "batch": 8, "learning_rate": 2e-3},
+            "align-text": {**_FAST, "steps": 80, "batch": 8, "learning_rate": 3e-3},
+            "instruct": {**_FAST, **_MUON, "steps": 240, "batch": 8, "learning_rate": 2e-3},
         },
         options=_FROM_SCRATCH,
     ),
