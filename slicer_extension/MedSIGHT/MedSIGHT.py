@@ -33,6 +33,7 @@ from MedSIGHTLib.case_store import ready_to_edit, set_case
 from MedSIGHTLib.open_case import OpenCase
 from MedSIGHTLib.panel import Panel
 from MedSIGHTLib.reporting import export_report
+from MedSIGHTLib.samples import offer_samples
 from MedSIGHTLib.segments import Arrived, apply_segmentation
 from MedSIGHTLib.submitting import prepare_submission
 from MedSIGHTLib.translating import _
@@ -60,6 +61,9 @@ class MedSIGHT(ScriptedLoadableModule):
         parent.acknowledgementText = _(
             "MedSIGHT is open source under the Apache License 2.0. Models have licences of their own."
         )
+        # Sample Data may be loaded after this module.
+        thumbnail = Path(__file__).parent / "Resources" / "Icons" / "MedSIGHT.png"
+        slicer.app.connect("startupCompleted()", lambda: offer_samples(str(thumbnail)))
 
 
 class MedSIGHTWidget(ScriptedLoadableModuleWidget):

@@ -24,6 +24,18 @@ class App:
         self._logic = logic
         self._settings = qt.QSettings(str(settings_file), qt.QSettings.IniFormat)
 
+        self._started: list = []
+
+    def connect(self, signal, slot):
+        assert signal == "startupCompleted()", signal
+        self._started.append(slot)
+        return True
+
+    def start_up(self):
+        """What the application does once all its modules are loaded."""
+        for slot in self._started:
+            slot()
+
     def applicationLogic(self):
         return self._logic
 
