@@ -35,6 +35,7 @@ from medsight_core.engine.engine import Engine
 from medsight_core.engine.features import ViewFeatures, look
 from medsight_core.engine.machine import this_machine
 from medsight_core.engine.views import VolumeView
+from medsight_core.engine.volumetric import without_specks
 from medsight_core.errors import CancelledError, run_program
 from medsight_core.evaluation.mask_scores import dice
 from medsight_core.imaging.segmentation_file import write_segmentation
@@ -106,7 +107,8 @@ def every_plane(engine: Engine, volume: Volume, name: str) -> np.ndarray:
         states = [candidate.state for candidate in reply.candidates if candidate.name == name]
         if states and name in own.seen:
             output = model.decode(seen.patches([plane]), torch.stack(states)[None])
-            maps[plane] = output.masks[0].amax(0).sigmoid().numpy()
+            own_map = output.masks[0].amax(0).sigmoid().numpy()
+            maps[plane] = without_specks(own_map[None], config.mask_threshold)[0]
     return view.outline(maps, config.vision_config.image_size, config.mask_threshold)
 
 

@@ -72,10 +72,10 @@ def locate(
         if presence < threshold:
             continue
         probability = np.where((score >= threshold)[:, None, None], maps[rows].max(axis=0), 0.0)
-        inside = without_specks(probability > config.mask_threshold)
+        probability = without_specks(probability, config.mask_threshold)
+        inside = probability > config.mask_threshold
         if not inside.any():
             continue
-        probability = np.where(inside | (probability <= config.mask_threshold), probability, 0.0)
         side = config.vision_config.image_size
         mask = view.outline(probability, side, config.mask_threshold)
         if not mask.any():
@@ -87,14 +87,14 @@ def locate(
     return findings
 
 
-def without_specks(inside: np.ndarray) -> np.ndarray:
-    """A mask on planes, bool (P, m, m), without pieces that are tiny beside its largest one; corners join."""
-    pieces, count = ndimage.label(inside, np.ones((3, 3, 3)))
+def without_specks(probability: np.ndarray, threshold: float) -> np.ndarray:
+    """Probabilities on planes (P, m, m), zero in outlined pieces that are tiny beside the largest one; corners join."""
+    pieces, count = ndimage.label(probability > threshold, np.ones((3, 3, 3)))
     if count < 2:
-        return inside
+        return probability
     sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    return np.asarray(sizes[pieces] >= SPECK * sizes.max()) & inside
+    sizes[0] = sizes[1:].max()  # what is not outlined stays
+    return np.where(sizes[pieces] >= SPECK * sizes[0], probability, 0.0)
 
 
 def walk(count: int, starts: Sequence[int], batch: int, found: np.ndarray) -> Iterator[list[int]]:
