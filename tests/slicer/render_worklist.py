@@ -16,10 +16,12 @@ import tempfile
 from pathlib import Path
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"  # before PySide6 is imported
-sys.path.insert(0, str(Path(__file__).parents[1]))  # what tests share
 
 import numpy as np
-import slicer
+import slicer  # before the tests' folder of that name can be found
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what tests share
+
 from harness import slicer_app
 from panels import TOKEN
 from PySide6 import QtCore
