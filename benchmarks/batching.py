@@ -65,17 +65,17 @@ def measure(engine: Engine, volume: Volume, repeats: int, question: str = QUESTI
         return [reply.ids for reply in made]
 
     replies(slice(0, PROMPTS))  # warm
-    figures = Figures([], [], 0, True)
+    seconds: tuple[list[float], list[float]] = ([], [])
+    alike = True
     for _ in range(repeats):
         begun = time.process_time()
         together = replies(slice(0, PROMPTS))
         middle = time.process_time()
         single = [reply for place in range(PROMPTS) for reply in replies(slice(place, place + 1))]
-        figures.together.append(middle - begun)
-        figures.one_by_one.append(time.process_time() - middle)
-        alike = figures.alike and together == single
-        figures = Figures(figures.together, figures.one_by_one, sum(map(len, single)), alike)
-    return figures
+        seconds[0].append(middle - begun)
+        seconds[1].append(time.process_time() - middle)
+        alike = alike and together == single
+    return Figures(*seconds, sum(map(len, single)), alike)
 
 
 def report(figures: Figures) -> str:

@@ -401,4 +401,4 @@ RULES: dict[str, tuple[str, ...]] = {
 }
 # Follow-ups written by hand; of those that name something only where a model is told what is there.
 for _rule, _forms in sections("follow_ups").items():
-    RULES["follow on" if _rule == "follow" else _rule] = (*RULES["follow on" if _rule == "follow" else _rule], *_forms)
+    RULES["follow on" if _rule == "follow" else _rule] += _forms

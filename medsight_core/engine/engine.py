@@ -132,13 +132,15 @@ class Engine:
         with timings.of("generate"):
             tell("generate", 0.0)
             shown = detections.seen if detections else ()
-            earlier = self._corrected([question for question, _ in history], view, shown)
-            codes = codes_of_names(self.config, known_names(self.config, view))
+            known = known_names(self.config, view)
+            asked, earlier = prompt, [question for question, _ in history]
+            if self.config.correct_words:  # questions as the language model reads them: with the names that it knows
+                earlier = [canonical_question(question, known, seen=shown) for question in earlier]
+                about = [names_of((said, answer), NAMES) for said, (_, answer) in zip(earlier, history)]
+                side = side_of_before(prompt, about[-1] if about else ())
+                asked = spelt_out(canonical_question(prompt, known, side, shown), about, known)
+            codes = codes_of_names(self.config, known)
             turns = list(zip(earlier, (with_codes(answer, codes) for _, answer in history)))
-            about = [names_of((said, answer), NAMES) for said, (_, answer) in zip(earlier, history)]
-            (asked,) = self._corrected([prompt], view, shown, about[-1] if about else ())
-            if self.config.correct_words:
-                asked = spelt_out(asked, about, known_names(self.config, view))
             context = context_line(view.words, shown) if self.config.show_detections and detections else ""
             names = asked_names(asked, NAMES)
             # A model that reads canonical names may still answer about another thing; others mean it by other words.
@@ -206,18 +208,6 @@ class Engine:
     def _detections(self, seen: ViewFeatures, threshold: float | None = None) -> Detections | None:
         regions = seen.regions
         return None if regions is None else Detections.of(self.model, regions, threshold)
-
-    def _corrected(
-        self, questions: list[str], view: VolumeView, seen: Sequence[str], before: Sequence[str] = ()
-    ) -> list[str]:
-        """Questions as the language model reads them: with the names that it knows, where its config says so.
-
-        seen: names that the image shows. before: names of the turn before the questions.
-        """
-        if not self.config.correct_words:
-            return questions
-        known = known_names(self.config, view)
-        return [canonical_question(each, known, side_of_before(each, before), seen) for each in questions]
 
     def _reply(
         self,
@@ -313,7 +303,9 @@ class Engine:
         missing = missing_names(names, found)
         known = known_names(self.config, view)
         trusted = known or [*self.config.names_of_codes.values(), *self.config.class_names]
-        only = names if self.config.correct_words and names_all(prompt, names) else [] if names else base.asked
+        only = names if self.config.correct_words and names_all(prompt, names) else []
+        if not names:
+            only = base.asked
         text = ground(base.text, prompt, trusted, missing, only)
         mentions = find_mentions(text, find_codes(text), self.config.names_of_codes)
         wording = compose(text, mentions, numbers, extra, base.closed)
