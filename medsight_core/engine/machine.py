@@ -79,6 +79,16 @@ def this_machine() -> Machine:
     )
 
 
+def computes_bf16() -> bool:
+    """Whether the device that trains computes in bfloat16 itself.
+
+    Where it does not, torch makes do: on a CPU with AVX2 alone a product took 70 times as long as in float32.
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(there for name, there in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
+
+
 @torch.inference_mode()
 def measure_speed(config: MedSightConfig, device: str, dtype: torch.dtype, seconds: float = 0.5) -> Speed:
     """Time a device on stand-ins for a model's parts; each is timed once at least, however slow the device is."""

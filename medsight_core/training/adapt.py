@@ -40,7 +40,7 @@ from medsight_core.training.adapt_data import AdaptDataset, codes_spoken, collat
 from medsight_core.training.adapt_task import AdaptTask
 from medsight_core.training.ask_cases import Asked, ask_cases
 from medsight_core.training.lora import TOWER, attach_lora, fold_lora
-from medsight_core.training.recipe import Recipe
+from medsight_core.training.recipe import Recipe, used_precision
 from medsight_core.training.run import save_model
 from medsight_core.training.taught_planes import TaughtPlane, case_masks, case_volume, taught_planes
 from medsight_core.training.trainer import StageTrainer
@@ -69,12 +69,13 @@ class AdaptOptions:
     batch: int = 8
     learning_rate: float = 1e-3
     tower_rate: float = 1.0
+    optimizer: str = "adamw"
     rank: int = 4
     language: bool | None = None
     replay_weight: float = 1.0
     planes_per_case: int = 20
     replay_planes: int = 30
-    precision: str = "bf16"
+    precision: str = "auto"
     seed: int = 0
     version: str = ""
 
@@ -210,7 +211,11 @@ def adapt(
         data=data_hash(train),
         learned=learned,
         seconds=round(time.monotonic() - begun, 1),
-        settings={name: getattr(options, name) for name in _NUMBERS} | {"replay": data_hash(options.replay)},
+        settings={
+            **{name: getattr(options, name) for name in _NUMBERS},
+            "precision": used_precision(options.precision),
+            "replay": data_hash(options.replay),
+        },
         told=tuple(told),
     )
 
@@ -298,6 +303,7 @@ def _train(
         batch=options.batch,
         steps=options.steps,
         tower_rate=options.tower_rate,
+        optimizer=options.optimizer,
         warm_up=0.05,
         floor=0.02,
         precision=options.precision,

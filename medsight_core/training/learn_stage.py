@@ -29,7 +29,7 @@ from medsight_core.model.processor import MedSightProcessor
 from medsight_core.training.adapt import PREPARE, Compared, Progress, Report, Watch, split_cases, usable_cases
 from medsight_core.training.learn import Lesson, score_of, writing
 from medsight_core.training.presets import find_preset
-from medsight_core.training.recipe import Recipe
+from medsight_core.training.recipe import Recipe, used_precision
 from medsight_core.training.run import StageRun, run_stage
 from medsight_core.training.stage_data import write_regions, write_talk
 from medsight_core.training.stages import REGIONS, Stage, find_stage
@@ -152,7 +152,7 @@ def _change(
             "stage of the whole training": f"{stage.number}, {stage.name}",
             "compared with": f"{served}, which was served",
         },
-        protocol={**recipe.__dict__, **options, "seconds": round(time.monotonic() - begun, 1)},
+        protocol={**recipe.__dict__, "precision": used_precision(recipe.precision), **options, "seconds": round(time.monotonic() - begun, 1)},
         data={
             "corrected images trained on": cases,
             "records trained on": figures["samples"],

@@ -39,13 +39,13 @@ _FAST = {
 _REGIONS = {**_FAST, "target_size": 48, "beta2": 0.99}
 _DEMO = {
     **_REGIONS,
-    "precision": "bf16",
+    "precision": "auto",
     "target_size": 96,
     "keep_in_memory": True,
     "held_out": 0.01,
     "save_every": 100,
 }
-_TALK = {**_FAST, "precision": "bf16", "held_out": 0.01, "save_every": 100}
+_TALK = {**_FAST, "precision": "auto", "held_out": 0.01, "save_every": 100}
 _MUON = {"optimizer": "muon"}  # from random weights it needs a fraction of AdamW's steps
 # Neither tower nor language model was pretrained.
 _FROM_SCRATCH = {"perceiver": {"train_tower": True}, "align-vision": {"train_language": True}}

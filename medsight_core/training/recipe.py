@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from medsight_core.engine.machine import computes_bf16
 from medsight_core.errors import InputError
 from medsight_core.training.optimizer import OPTIMIZERS
 
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Recipe:
     betas, clip: of AdamW, largest gradient norm.
     warm_up: share of the steps with a rising rate. floor: share of the rate at the end of the cosine.
     by_epoch: the cosine moves once an epoch, as the authors' stages 1 and 2 do.
-    precision: "fp32" or "bf16" autocast. checkpointing: recompute activations of the language model.
+    precision: "fp32", "bf16" autocast, or "auto": bf16 where the machine computes in it. checkpointing: recompute activations of the language model.
     target_size: side of the masks in the region stages; 0 their own. max_length: longest sequence in tokens.
     keep_in_memory: read each image of the region stages once, as grey.
     held_out: share that only measures. save_every, log_every: optimiser steps.
@@ -56,7 +57,7 @@ class Recipe:
 
     def __post_init__(self) -> None:  # noqa: D105
         if self.precision not in PRECISIONS:
-            raise InputError(f"Unknown precision {self.precision!r}: use {' or '.join(PRECISIONS)}.")
+            raise InputError(f"Unknown precision {self.precision!r}: use one of {', '.join(PRECISIONS)}.")
         if self.optimizer not in OPTIMIZERS:
             raise InputError(f"Unknown optimizer {self.optimizer!r}: use {' or '.join(OPTIMIZERS)}.")
         if self.steps < 0 or self.epochs < 1 or self.save_every < 1 or self.log_every < 1:
@@ -80,6 +81,11 @@ class Recipe:
             step, total_steps = step // epoch_steps * epoch_steps, math.ceil(total_steps / epoch_steps) * epoch_steps
         progress = min(1.0, (step - warm) / max(1, total_steps - warm))
         return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def used_precision(precision: str) -> str:
+    """What one of `PRECISIONS` comes to on this machine: "fp32" or "bf16"."""
+    return ("bf16" if computes_bf16() else "fp32") if precision == "auto" else precision
 
 
 def changed(settings: Any, changes: Mapping[str, str]) -> Any:

@@ -46,7 +46,7 @@ class Stage:
 
 
 _REGIONS = Recipe(learning_rate=1e-4, batch=48, epochs=20, beta2=0.99, floor=0.01, by_epoch=True)
-_LANGUAGE = Recipe(learning_rate=2e-5, batch=32, epochs=3, warm_up=0.03, precision="bf16", held_out=0.01)
+_LANGUAGE = Recipe(learning_rate=2e-5, batch=32, epochs=3, warm_up=0.03, precision="auto", held_out=0.01)
 
 STAGES: dict[str, Stage] = {
     stage.name: stage

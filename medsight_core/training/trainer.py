@@ -20,7 +20,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from medsight_core.errors import InputError
 from medsight_core.training.optimizer import build_optimizer
-from medsight_core.training.recipe import Recipe
+from medsight_core.training.recipe import Recipe, used_precision
 from medsight_core.training.sharding import keep_precise, sharding_of
 from medsight_core.training.task import Task, freeze_all_but
 
@@ -224,7 +224,7 @@ def _arguments(recipe: Recipe, folder: Path, sharding: Mapping[str, Any] | None)
         num_train_epochs=recipe.epochs,
         max_steps=recipe.steps or -1,
         max_grad_norm=recipe.clip,
-        bf16=recipe.precision == "bf16",
+        bf16=used_precision(recipe.precision) == "bf16",
         activation_checkpointing=checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False} if checkpointing else None,
         seed=recipe.seed,

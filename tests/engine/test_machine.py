@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_model import tiny_config
 
-from medsight_core.engine.machine import measure_speed, this_machine
+from medsight_core.engine.machine import computes_bf16, measure_speed, this_machine
 
 
 def test_this_machine():
@@ -22,6 +22,13 @@ def test_this_machine():
     supported = torch.backends.cpu.get_cpu_capability()
     if platform.machine() == "x86_64" and supported in ("AVX2", "AVX512"):
         assert "AVX2" in machine.instructions
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="tells of the GPU")
+@pytest.mark.parametrize("instruction", ["avx512_bf16", "amx_bf16", "avx2"])
+def test_a_cpu_computes_in_bfloat16_if_it_has_an_instruction_for_it(monkeypatch, instruction):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": "bf16", instruction: True, "bf16": False})
+    assert computes_bf16() == instruction.endswith("bf16")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -8,7 +8,7 @@ import pytest
 
 from medsight_core.errors import InputError
 from medsight_core.training.presets import PRESETS, find_preset
-from medsight_core.training.recipe import Recipe, changed
+from medsight_core.training.recipe import Recipe, changed, used_precision
 from medsight_core.training.stages import PAPER_STAGES, STAGES, find_stage
 
 
@@ -18,6 +18,13 @@ def test_the_region_stages_cool_once_an_epoch_to_a_hundredth():
     assert rates[:10] == [1.0] * 10
     assert len(set(rates)) == 20
     assert rates[-1] == pytest.approx(0.01 + 0.99 * 0.5 * (1 + math.cos(0.95 * math.pi)))
+
+
+@pytest.mark.parametrize(("computes", "comes_to"), [(True, "bf16"), (False, "fp32")])
+def test_bfloat16_is_taken_where_the_machine_computes_in_it(monkeypatch, computes, comes_to):
+    monkeypatch.setattr("medsight_core.training.recipe.computes_bf16", lambda: computes)
+    assert used_precision("auto") == comes_to
+    assert [used_precision(given) for given in ("bf16", "fp32")] == ["bf16", "fp32"]
 
 
 def test_the_language_stages_warm_up_and_cool_to_nothing():
@@ -53,7 +60,7 @@ def test_changes_keep_the_kind_of_a_value():
         ({"checkpointing": "maybe"}, r"^The setting checkpointing is 'maybe': give true or false\.$"),
         ({"steps": "-5"}, r"^steps -5, epochs 1, save_every 500, log_every 10 count things: give whole numbers above"),
         ({"held_out": "1"}, r"^held_out is 1: give a share between 0 and 1 to measure with\.$"),
-        ({"precision": "fp8"}, r"^Unknown precision 'fp8': use fp32 or bf16\.$"),
+        ({"precision": "fp8"}, r"^Unknown precision 'fp8': use one of auto, fp32, bf16\.$"),
         ({"optimizer": "sgd"}, r"^Unknown optimizer 'sgd': use adamw or muon\.$"),
         ({"batch": "9", "accumulation": "2"}, r"^A batch of 9 cannot be split into 2 micro-batches: make it a multi"),
     ],
