@@ -12,15 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from medsight_core.engine.impression import Impression
-from medsight_core.engine.selection import distance_to_mean, distance_to_nearest
+from medsight_core.engine.selection import coverage, distance_to_mean, distance_to_nearest
 
 STRATEGIES = {
-    "hybrid": "Cases that are both doubtful and unlike those already seen (the default).",
+    "hybrid": "Cases that stand for many doubtful ones unlike those already seen (the default).",
     "uncertainty": "Cases where the model is least sure of what is there and where it ends.",
     "diversity": "Cases that look least like those already labelled or handed out.",
     "random": "Cases by chance, as a yardstick for the others.",
 }
 DEFAULT_STRATEGY = "hybrid"
+_FARTHEST = 2.0  # that vectors of length 1 can be apart
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,19 @@ def choose(
         return _by_chance(waiting, chance, "Taken by chance: the model has not looked at the images yet, or cannot.")
     names, impressions = list(looked_at), list(looked_at.values())
     doubts = np.array([impression.uncertainty for impression in impressions])
-    distances = _unlikeness(impressions, seen)
-    scores = {
-        "uncertainty": doubts,
-        "diversity": distances,
-        "hybrid": (_of_greatest(doubts) + _of_greatest(distances)) / 2,
-    }[strategy]
+    if strategy == "uncertainty":
+        scores = doubts
+    elif strategy == "diversity":
+        scores = _unlikeness(impressions, seen)
+    else:
+        scores = _doubt_covered(impressions, doubts, seen)
     best = int(scores.argmax())
-    why = {
-        "uncertainty": [_doubt_in_words(impressions[best], doubts, best)],
-        "diversity": [_distance_in_words(distances, best, bool(seen))],
-    }
-    reasons = why.get(strategy, [*why["uncertainty"], *why["diversity"]])
-    return Choice(names[best], round(float(scores[best]), 4), " ".join(reasons))
+    reason = {
+        "uncertainty": lambda: _doubt_in_words(impressions[best], doubts, best),
+        "diversity": lambda: _distance_in_words(scores, best, bool(seen)),
+        "hybrid": lambda: _covered_in_words(scores, doubts, best, bool(seen)),
+    }[strategy]()
+    return Choice(names[best], round(float(scores[best]), 4), reason)
 
 
 def _unlikeness(impressions: Sequence[Impression], seen: Sequence[Impression]) -> np.ndarray:
@@ -70,15 +71,19 @@ def _unlikeness(impressions: Sequence[Impression], seen: Sequence[Impression]) -
 
     A first case that is typical teaches about many others, an odd one about itself.
     """
-    vectors = np.stack([impression.vector for impression in impressions])
-    if seen:
-        return distance_to_nearest(vectors, np.stack([impression.vector for impression in seen])) / 2
-    return 1 - distance_to_mean(vectors) / 2
+    vectors = _vectors(impressions)
+    return distance_to_nearest(vectors, _vectors(seen)) / 2 if seen else 1 - distance_to_mean(vectors) / 2
 
 
-def _of_greatest(values: np.ndarray) -> np.ndarray:
-    """Values >= 0 as a share of the greatest, so that two kinds of score weigh alike."""
-    return values / values.max() if values.max() > 0 else values
+def _doubt_covered(impressions: Sequence[Impression], doubts: np.ndarray, seen: Sequence[Impression]) -> np.ndarray:
+    """0..1: how much nearer all waiting cases come to one that is seen, the doubtful ones counting more."""
+    vectors = _vectors(impressions)
+    nearest = distance_to_nearest(vectors, _vectors(seen)) if seen else np.full(len(vectors), _FARTHEST)
+    return coverage(vectors, nearest, doubts if doubts.any() else np.ones(len(vectors)))
+
+
+def _vectors(impressions: Sequence[Impression]) -> np.ndarray:
+    return np.stack([impression.vector for impression in impressions])
 
 
 def _doubt_in_words(impression: Impression, doubts: np.ndarray, best: int) -> str:
@@ -94,6 +99,14 @@ def _distance_in_words(distances: np.ndarray, best: int, any_seen: bool) -> str:
     if not any_seen:
         return "Nothing is labelled yet, and it is the most typical of what waits."
     return f"It is unlike what has been labelled or handed out ({distances[best]:.2f}, {_usual(distances)})."
+
+
+def _covered_in_words(covered: np.ndarray, doubts: np.ndarray, best: int, any_seen: bool) -> str:
+    others = "that are unlike what has been labelled or handed out" if any_seen else "that wait"
+    return (
+        f"It stands for cases {others}, doubtful ones above all ({covered[best]:.2f}, {_usual(covered)}); "
+        f"its own doubt is {doubts[best]:.2f} ({_usual(doubts)})."
+    )
 
 
 def _usual(values: np.ndarray) -> str:

@@ -1,7 +1,7 @@
 """Which case teaches most: doubt and distance as numbers.
 
-Entropy in bits, jumps between neighbouring planes, and the greedy step of k-centre. Pure arithmetic on arrays: it knows
-neither images nor models nor annotators.
+Entropy in bits, jumps between neighbouring planes, and the greedy steps of k-centre and k-medoids. Pure arithmetic on
+arrays: it knows neither images nor models nor annotators.
 """
 
 from __future__ import annotations
@@ -47,8 +47,26 @@ def distance_to_nearest(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
     The vector that is farthest from all centres is the greedy k-centre's next one.
     """
-    squares = (vectors**2).sum(1)[:, None] + (centres**2).sum(1)[None] - 2.0 * vectors @ centres.T  # (n, m)
-    return np.sqrt(np.maximum(squares.min(axis=1), 0.0))
+    return _distances(vectors, centres).min(axis=1)
+
+
+def coverage(vectors: np.ndarray, nearest: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """How much of the distance of all vectors (n, D) to a centre each of them would save as another centre, (n,), 0..1.
+
+    nearest: distance (n,) of each to the nearest centre so far. weights: (n,) how much each counts, 0 or more.
+    The greedy step of weighted k-medoids: unlike that of k-centre it passes over what stands alone.
+    """
+    total = weights @ nearest
+    saved = _distances(vectors, vectors)  # (n, n), written over: a second one would take as long to fill
+    np.subtract(nearest[:, None], saved, out=saved)
+    np.maximum(saved, 0.0, out=saved)
+    return weights @ saved / total if total > 0 else np.zeros(len(vectors))
+
+
+def _distances(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Distances (n, m) of vectors (n, D) and (m, D)."""
+    squares = (ones**2).sum(1)[:, None] + (others**2).sum(1)[None] - 2.0 * ones @ others.T
+    return np.sqrt(np.maximum(squares, 0.0))
 
 
 def distance_to_mean(vectors: np.ndarray) -> np.ndarray:

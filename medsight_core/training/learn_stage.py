@@ -152,7 +152,12 @@ def _change(
             "stage of the whole training": f"{stage.number}, {stage.name}",
             "compared with": f"{served}, which was served",
         },
-        protocol={**recipe.__dict__, "precision": used_precision(recipe.precision), **options, "seconds": round(time.monotonic() - begun, 1)},
+        protocol={
+            **recipe.__dict__,
+            "precision": used_precision(recipe.precision),
+            **options,
+            "seconds": round(time.monotonic() - begun, 1),
+        },
         data={
             "corrected images trained on": cases,
             "records trained on": figures["samples"],

@@ -25,7 +25,8 @@ class Recipe:
     betas, clip: of AdamW, largest gradient norm.
     warm_up: share of the steps with a rising rate. floor: share of the rate at the end of the cosine.
     by_epoch: the cosine moves once an epoch, as the authors' stages 1 and 2 do.
-    precision: "fp32", "bf16" autocast, or "auto": bf16 where the machine computes in it. checkpointing: recompute activations of the language model.
+    precision: "fp32", "bf16" autocast, or "auto": bf16 where the machine computes in it.
+    checkpointing: recompute activations of the language model.
     target_size: side of the masks in the region stages; 0 their own. max_length: longest sequence in tokens.
     keep_in_memory: read each image of the region stages once, as grey.
     held_out: share that only measures. save_every, log_every: optimiser steps.

@@ -55,14 +55,41 @@ def test_diversity_begins_with_the_most_typical_case():
     assert choice.reason == "Nothing is labelled yet, and it is the most typical of what waits."
 
 
-def test_hybrid_weighs_both_alike():
-    # doubt over the greatest: a 0.25, b 1, c 0.75; distance over the greatest (90 degrees): a 1, b 0, c about 0.61
-    waiting = {"a": impression(90, 0.2), "b": impression(0, 0.8), "c": impression(51, 0.6)}
+def test_hybrid_takes_the_case_that_stands_for_most_doubt():
+    group = {f"alike {angle}": impression(angle, 0.4) for angle in (40, 50, 60)}
+    waiting = {"alone": impression(-100, 0.4), **group}
     choice = pick("hybrid", waiting, [impression(0)])
-    assert choice.id == "c"
-    assert choice.score == pytest.approx((0.75 + np.sin(np.radians(25.5)) / np.sin(np.radians(45))) / 2, abs=1e-4)
-    assert "The model is unsure here" in choice.reason
-    assert "It is unlike what has been labelled" in choice.reason
+    assert choice.id == "alike 50"  # k-centre would take the one that stands alone
+
+    def chord(angle):
+        return 2 * np.sin(np.radians(angle / 2))
+
+    near = [chord(100), chord(40), chord(50), chord(60)]
+    saved = [0, chord(40) - chord(10), chord(50), chord(60) - chord(10)]
+    assert choice.score == pytest.approx(sum(saved) / sum(near), abs=1e-4)
+    assert choice.reason == (
+        f"It stands for cases that are unlike what has been labelled or handed out, doubtful ones above all "
+        f"({choice.score:.2f}, {np.median(all_scores(waiting)):.2f} being usual); "
+        f"its own doubt is 0.40 (0.40 being usual)."
+    )
+    waiting["alone"] = impression(-100, 1.0)
+    assert pick("hybrid", waiting, [impression(0)]).id == "alone"  # it is in more doubt than the three together
+
+
+def all_scores(waiting):
+    """The hybrid scores of all, each from the cases' own formula."""
+    vectors = np.stack([each.vector for each in waiting.values()])
+    near = np.linalg.norm(vectors - [1, 0], axis=1)
+    doubts = np.array([each.uncertainty for each in waiting.values()])
+    saved = [doubts @ np.maximum(near - np.linalg.norm(vectors - one, axis=1), 0) for one in vectors]
+    return np.array(saved) / (doubts @ near)
+
+
+def test_hybrid_begins_with_what_is_typical():
+    waiting = {"left": impression(-60), "middle": impression(2), "right": impression(60)}
+    choice = pick("hybrid", waiting)
+    assert choice.id == "middle"
+    assert choice.reason.startswith("It stands for cases that wait, doubtful ones above all (")
 
 
 def test_random_may_take_any_case_even_one_not_looked_at():
@@ -80,6 +107,7 @@ def test_before_anything_was_looked_at_chance_decides_and_says_so(strategy):
 
 def test_no_doubt_anywhere_is_no_division_by_zero():
     assert pick("hybrid", {"a": impression(0, 0.0)}, [impression(0)]).score == 0.0
+    assert pick("hybrid", {"a": impression(0, 0.0), "b": impression(90, 0.0)}, [impression(0)]).id == "b"
 
 
 def test_the_default_comes_first():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from medsight_core.engine.selection import (
+    coverage,
     distance_to_mean,
     distance_to_nearest,
     entropy,
@@ -52,6 +53,16 @@ def test_k_centre_takes_the_farthest_from_all_centres_each_time():
     while len(order) < len(vectors):
         order.append(int(distance_to_nearest(vectors, vectors[order]).argmax()))
     assert order == [0, 3, 2, 1]
+
+
+def test_coverage_is_what_another_centre_saves_of_all_distances():
+    vectors = np.array([[0.0], [4.0], [5.0], [-6.0]])
+    nearest = np.abs(vectors[:, 0])  # one centre, at 0
+    # 4 saves 4 of its own and 4 of its neighbour's 5; 5 saves 3 and 5; -6 its own 6; of 15 together
+    np.testing.assert_allclose(coverage(vectors, nearest, np.ones(4)), [0, 8 / 15, 8 / 15, 6 / 15])
+    # with doubt: 3 * 4 + 4 of 3 * 4 + 5 + 6; 3 * 3 + 5; 6
+    np.testing.assert_allclose(coverage(vectors, nearest, np.array([9.0, 3, 1, 1])), [0, 16 / 23, 14 / 23, 6 / 23])
+    assert not coverage(vectors, np.zeros(4), np.ones(4)).any()
 
 
 def test_the_most_typical_vector_is_nearest_to_the_mean():
