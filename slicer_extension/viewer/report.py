@@ -1,7 +1,6 @@
 """The page's report: findings to read, follow, write over, take out and export.
 
-The report is kept in the scene (`report_store`) with every change; here is only which finding is chosen. Belongs to the
-event loop.
+What a report is while somebody works on it is `MedSIGHTLib.report_editing`. Belongs to the event loop.
 """
 
 from __future__ import annotations
@@ -10,12 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, Callable
 
-from MedSIGHTLib.conversation_store import load_conversation
-from MedSIGHTLib.findings import Report
 from MedSIGHTLib.pointing import Pointer
-from MedSIGHTLib.report_page import as_rich_text, parse_link
-from MedSIGHTLib.report_store import load_report, save_report
-from MedSIGHTLib.reporting import collect_findings, export_report
+from MedSIGHTLib.report_editing import ReportEditor
+from MedSIGHTLib.report_page import as_rich_text
+from MedSIGHTLib.reporting import export_report
 from MedSIGHTLib.style import sentence
 
 from medsight_core.errors import MedSightError
@@ -32,64 +29,44 @@ class ReportPanel:
     def __init__(self, state: Any, pointer: Pointer, say: Callable[..., None]):
         """``pointer`` leads to segments; ``say`` shows a sentence, a problem with "problem" behind it."""
         self._state, self._pointer, self._say = state, pointer, say
-        self._volume: Any = None
-        self._report = Report()
-        self._chosen: int | None = None  # a finding, from 0
-        self._place: int | None = None  # one of its structures, from 0
+        self._editor = ReportEditor()
         self.show(None)
 
     def show(self, volume: Any) -> None:
         """Bring the report in line with the scene."""
-        if volume is not self._volume:
-            self._volume = volume
-            self._choose(None)
-        self._report = load_report(volume) if volume is not None else Report()
-        if self._chosen is not None and self._chosen >= len(self._report.findings):
-            self._choose(None)
+        self._editor.show(volume)
         self._refresh()
 
     def collect(self) -> None:
         """Take the conversation's new answers in, and measure everything anew."""
-        known = len(self._report.findings)
         try:
-            new = len(collect_findings(self._volume).findings) - known
+            self._say(self._editor.collect())
         except MedSightError as error:
             self._say(str(error), "problem")
-            return
-        news = "1 finding was" if new == 1 else f"{new or 'No'} findings were"
-        self._say(f"{news} added to the report, and its outlines were measured anew.")
-        self.show(self._volume)
+        self._refresh()
 
     def add_note(self) -> None:
         """An empty finding, to be written now."""
-        self._save(self._report.with_note())
-        self._choose(len(self._report.findings) - 1)
+        self._editor.add_note()
         self._refresh()
 
     def remove(self) -> None:
         """Take the chosen structure out of its finding, or the chosen finding out of the report."""
-        if self._chosen is None:
-            return
-        chosen, place = self._chosen, self._place
-        self._choose(chosen if place is not None else None)
-        self._save(self._report.without(chosen, place))
+        self._editor.remove()
         self._refresh()
 
     def write(self, text: str) -> None:
         """The chosen finding was written over."""
-        if self._chosen is not None and text != self._report.findings[self._chosen].text:
-            self._save(self._report.with_text(self._chosen, text))
-            self._refresh()
-
-    def follow(self, text: str) -> None:
-        """Choose the finding that a link means, and go to the segment if it means one."""
-        link = parse_link(text)
-        if link is None or link[0] >= len(self._report.findings):
-            return
-        self._choose(*link)
+        self._editor.write(text)
         self._refresh()
-        if link[1] is not None:
-            self._pointer.go_to(self._volume, self._report.findings[link[0]].structures[link[1]].segment_id)
+
+    def follow(self, link: str) -> None:
+        """Choose the finding that a link means, and go to the segment if it means one."""
+        if not self._editor.follow(link):
+            return
+        self._refresh()
+        if segment_id := self._editor.segment_of(link):
+            self._pointer.go_to(self._editor.volume, segment_id)
 
     def export(self, kind: str) -> str:
         """The report as a file of this kind, measured anew; empty when there is none, and then it is said why."""
@@ -97,32 +74,26 @@ class ReportPanel:
             return ""
         try:
             with tempfile.TemporaryDirectory(prefix="medsight-report-") as folder:
-                return export_report(self._volume, Path(folder) / f"report.{kind}").read_text(encoding="utf-8")
+                path = export_report(self._editor.volume, Path(folder) / f"report.{kind}")
+                return path.read_text(encoding="utf-8")
         except Exception as error:
             self._say(sentence(error), "problem")
             return ""
         finally:
-            self.show(self._volume)
-
-    def _choose(self, number: int | None, place: int | None = None) -> None:
-        self._chosen, self._place = number, place
-
-    def _save(self, report: Report) -> None:
-        self._report = report
-        save_report(self._volume, report)
+            self.show(self._editor.volume)
 
     def _refresh(self) -> None:
-        findings, chosen = self._report.findings, self._chosen
-        said = self._volume is not None and bool(load_conversation(self._volume).turns)
+        editor = self._editor
+        findings = editor.report.findings
         self._state.update(
             {
-                "report": as_rich_text(self._report, chosen, TEXT, MUTED) if findings else "",
-                "can_collect": said or bool(findings),
-                "can_note": self._volume is not None,
+                "report": as_rich_text(editor.report, editor.chosen, TEXT, MUTED) if findings else "",
+                "can_collect": editor.can_collect,
+                "can_note": editor.volume is not None,
                 "can_export": bool(findings),
-                "finding_chosen": chosen is not None,
-                "finding": findings[chosen].text if chosen is not None else "",
-                "remove_title": "Remove finding" if self._place is None else "Remove structure",
+                "finding_chosen": editor.chosen is not None,
+                "finding": editor.text,
+                "remove_title": editor.remove_title,
             }
         )
         self._state.flush()
