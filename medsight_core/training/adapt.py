@@ -65,16 +65,15 @@ class AdaptOptions:
     reference: Sequence[Case] = ()
     held_out: Sequence[Case] | None = None
     held_out_share: float = 0.2
-    steps: int = 60
+    steps: int = 180
     batch: int = 8
     learning_rate: float = 1e-3
     tower_rate: float = 1.0
-    optimizer: str = "adamw"
     rank: int = 4
     language: bool | None = None
     replay_weight: float = 1.0
     planes_per_case: int = 20
-    replay_planes: int = 30
+    replay_planes: int = 60
     precision: str = "auto"
     seed: int = 0
     version: str = ""
@@ -303,7 +302,6 @@ def _train(
         batch=options.batch,
         steps=options.steps,
         tower_rate=options.tower_rate,
-        optimizer=options.optimizer,
         warm_up=0.05,
         floor=0.02,
         precision=options.precision,
