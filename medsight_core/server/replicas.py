@@ -47,6 +47,7 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # workers see the GPUs that this process sees
     "RAY_DEDUP_LOGS": "0",
 }
+_TOKEN = secrets.token_hex(32)
 
 Hear = Callable[..., None]
 
@@ -107,8 +108,8 @@ class Replicas:
 
     def _start(self) -> None:
         check_count(self.count)
-        os.environ.update(_ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
-        import ray
+        os.environ.update(_ENVIRONMENT, RAY_AUTH_TOKEN=_TOKEN)
+        import ray  # not before: it reads the environment once
 
         self._folder = _private_folder()
         try:
@@ -127,6 +128,7 @@ class Replicas:
             self._actors = [kind.remote(self._make) for _ in range(self.count)]
         except Exception as error:  # whatever it meets: a full disk, a machine too slow for its patience
             ray.shutdown()
+            shutil.rmtree(self._folder, ignore_errors=True)
             raise ServerError(
                 f"Ray, which runs the replicas, did not start ({type(error).__name__}): start again, or without "
                 "--replicas."
@@ -138,8 +140,13 @@ def check_count(count: int) -> None:
     """Raise InputError for so many replicas as there cannot be, and when Ray, which runs several, is not installed."""
     if not 1 <= count <= MOST:
         raise InputError(f"{count} replicas are not offered: use 1 to {MOST}.")
-    if count > 1 and importlib.util.find_spec("ray") is None:
+    if count > 1 and not has_ray():
         raise InputError(f"{count} replicas need Ray, which is not installed: pip install 'medsight[scale]'.")
+
+
+def has_ray() -> bool:
+    """Whether Ray is installed. It is not imported: it reads its environment when it is."""
+    return importlib.util.find_spec("ray") is not None
 
 
 def check_room(count: int, model: Path, reserve: int, free: int | None = None) -> None:
