@@ -28,7 +28,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from medsight_core.errors import BusyError, CancelledError, InputError, MedSightError, ServerError
+from medsight_core.errors import (
+    BusyError,
+    CancelledError,
+    InputError,
+    MedSightError,
+    ServerError,
+    ServerUnavailableError,
+)
 from medsight_core.server.failures import ElsewhereError, trace_of
 from medsight_core.server.memory import free_memory
 
@@ -45,7 +52,7 @@ _ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_memory_monitor_refresh_ms": "0",  # who is refused for want of memory is decided here; Ray would kill
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # workers see the GPUs that this process sees
-    "RAY_DEDUP_LOGS": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # a call after the end must not start a Ray of its own, with none of this set
 }
 _TOKEN = secrets.token_hex(32)
 
@@ -54,6 +61,13 @@ Hear = Callable[..., None]
 
 class EndedError(BusyError):
     """The process that was at work ended before it had a result."""
+
+
+class StoppedError(ServerUnavailableError):
+    """Asked of processes that were ended on purpose."""
+
+    def __init__(self) -> None:
+        super().__init__("The server was stopped before it had the answer: start it and ask again.")
 
 
 class Replicas:
@@ -68,6 +82,7 @@ class Replicas:
         self.count = count
         self._make = make
         self._lock = threading.Lock()
+        self._stopped = False
         self._ray: Any = None
         self._actors: list[Any] = []
         self._folder: Path | None = None
@@ -76,14 +91,19 @@ class Replicas:
         """What a method of worker ``place`` returns. hear: hears what it tells; what that raises ends the call.
 
         A worker that is just being started again is waited for. Raises what the method raises (`ElsewhereError` for
-        what nobody foresaw), EndedError when the process dies meanwhile, ServerError when it does not come back.
+        what nobody foresaw), EndedError when the process dies meanwhile, ServerError when it does not come back,
+        StoppedError after `stop`.
         """
         ray, actor = self._started(place)
         deadline = time.monotonic() + _RETURN_SECONDS
         while True:
             try:
                 return _follow(ray, actor, method, arguments, hear)
-            except _NotBegunError:
+            except Exception as error:
+                if self._stopped:
+                    raise StoppedError from None
+                if not isinstance(error, _NotBegunError):
+                    raise
                 if time.monotonic() > deadline:
                     raise ServerError(
                         "The process that should answer is gone and does not come back: start the server anew."
@@ -91,7 +111,8 @@ class Replicas:
                 time.sleep(_AGAIN_SECONDS)
 
     def stop(self) -> None:
-        """End all processes. Calls under way fail; another call starts everything anew."""
+        """End all processes, for good. Calls under way fail."""
+        self._stopped = True
         with self._lock:
             if self._ray is not None:
                 self._ray.shutdown()
@@ -102,6 +123,8 @@ class Replicas:
 
     def _started(self, place: int) -> tuple[Any, Any]:
         with self._lock:
+            if self._stopped:
+                raise StoppedError
             if self._ray is None:
                 self._start()
             return self._ray, self._actors[place]

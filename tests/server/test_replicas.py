@@ -16,7 +16,7 @@ import pytest
 from medsight_core.errors import InputError, ModelError
 from medsight_core.server import replicas as module
 from medsight_core.server.failures import ElsewhereError
-from medsight_core.server.replicas import EndedError, Replicas, check_count, check_room, running
+from medsight_core.server.replicas import EndedError, Replicas, StoppedError, check_count, check_room, running
 from medsight_core.server.settings import Settings
 
 GB = 1 << 30
@@ -152,5 +152,8 @@ def test_more_than_memory_holds_are_refused(tmp_path):
     )
 
 
-def test_nothing_is_started_before_it_is_needed():
-    Replicas(2, Worker).stop()
+def test_nothing_is_started_before_it_is_needed_nor_after_the_end():
+    replicas = Replicas(2, Worker)
+    replicas.stop()
+    with pytest.raises(StoppedError, match=r"^The server was stopped before it had the answer: start it and ask ag"):
+        replicas.call(0, "count", 0)

@@ -22,13 +22,13 @@ import torch
 from medsight_core.engine.impression import Impression
 from medsight_core.engine.registry import Registry
 from medsight_core.engine.served import ServedModel
-from medsight_core.errors import MedSightError
+from medsight_core.errors import MedSightError, ServerError
 from medsight_core.files import file_hash
 from medsight_core.server import absent
 from medsight_core.server.memory import resident_memory
 from medsight_core.server.metrics import Cache
 from medsight_core.server.places import Places
-from medsight_core.server.replicas import EndedError, Replicas, share_of_threads
+from medsight_core.server.replicas import EndedError, Replicas, StoppedError, share_of_threads
 
 absent.install()  # before anything of MONAI Label
 
@@ -136,7 +136,9 @@ class ReplicatedInfer(MedSightInfer):
         place = self._places.known(self.image_key(image)) or 0
         try:
             impression: Impression = self._replicas.call(place, "impression", image)
-        except EndedError as error:
+        except StoppedError:
+            raise SystemExit from None  # of the thread that looks
+        except ServerError as error:
             self._begin_again(place)
             raise RuntimeError("A replica died while it looked at an image.") from error  # perhaps of the image
         return impression
@@ -166,7 +168,7 @@ class ReplicatedInfer(MedSightInfer):
         """Empty the caches of all replicas; takes a moment."""
         for place, state in enumerate(self._states):
             if state is not None:
-                with suppress(EndedError):
+                with suppress(ServerError):
                     self._states[place] = self._replicas.call(place, "forget")
 
     def resident(self) -> int:
