@@ -140,6 +140,10 @@ class MedSightApp(MONAILabelApp):
         """Which image a file is, for `places`."""
         return self._medsight.image_key(path)
 
+    def start(self) -> None:
+        """Start the processes that answer, where there are any; before signals are handled. ServerError if not."""
+        self._medsight.start()
+
     def close(self) -> None:
         """End the processes that answer, where there are any."""
         self._medsight.close()

@@ -20,6 +20,7 @@ import os
 import queue
 import secrets
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -43,6 +44,7 @@ MOST = 64
 PROCESS_BYTES = 700 << 20  # a worker without its model: torch, MONAI and what they keep; Ray's own share of it
 _RETURN_SECONDS = 120.0  # a worker that is gone is back in seconds, on a starved machine in minutes
 _AGAIN_SECONDS = 0.2
+_LAST_WORDS_SECONDS = 5.0
 _THREADS = 16  # calls of one worker at the same time: a question, looking at images, small ones
 _STORE_BYTES = 128 << 20  # shared memory for results; what is larger goes to files
 _LONGEST_FOLDER = 40  # characters: Ray's sockets lie 65 deeper, and the system wants fewer than 108
@@ -110,6 +112,13 @@ class Replicas:
                     ) from None
                 time.sleep(_AGAIN_SECONDS)
 
+    def start(self) -> None:
+        """Start the processes, which a first `call` does otherwise. Raises ServerError when Ray does not start.
+
+        Call it in the main thread where signals matter: Ray takes SIGTERM for itself, and dies of it untidily.
+        """
+        self._started(0)
+
     def stop(self) -> None:
         """End all processes, for good. Calls under way fail."""
         self._stopped = True
@@ -118,7 +127,7 @@ class Replicas:
                 self._ray.shutdown()
                 self._ray, self._actors = None, []
             if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+                _remove(self._folder)
                 self._folder = None
 
     def _started(self, place: int) -> tuple[Any, Any]:
@@ -134,7 +143,7 @@ class Replicas:
         os.environ.update(_ENVIRONMENT, RAY_AUTH_TOKEN=_TOKEN)
         import ray  # not before: it reads the environment once
 
-        self._folder = _private_folder()
+        self._folder, sigterm = _private_folder(), signal.getsignal(signal.SIGTERM)
         try:
             ray.init(
                 address="local",
@@ -151,12 +160,14 @@ class Replicas:
             self._actors = [kind.remote(self._make) for _ in range(self.count)]
         except Exception as error:  # whatever it meets: a full disk, a machine too slow for its patience
             ray.shutdown()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            _remove(self._folder)
             raise ServerError(
                 f"Ray, which runs the replicas, did not start ({type(error).__name__}): start again, or without "
                 "--replicas."
             ) from error
         self._ray = ray
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler if sigterm == signal.SIG_DFL else sigterm)
 
 
 def check_count(count: int) -> None:
@@ -282,11 +293,21 @@ def _private_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="ray-", dir=place))
 
 
+def _remove(folder: Path) -> None:
+    """Remove a folder in which processes that are about to end may still write."""
+    deadline = time.monotonic() + _LAST_WORDS_SECONDS
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            time.sleep(_AGAIN_SECONDS)
+
+
 @contextlib.contextmanager
 def running(count: int, make: Callable[[], Any]) -> Iterator[Replicas]:
-    """Workers for the block."""
+    """Workers for the block. Raises ServerError when Ray does not start."""
     replicas = Replicas(count, make)
     try:
+        replicas.start()
         yield replicas
     finally:
         replicas.stop()

@@ -73,6 +73,7 @@ def serve(settings: Settings, say: Callable[[str], None] | None = None, stop_wit
         )
         server = _Server(config, ready, stopping=functools.partial(_stop_work, app))
         try:
+            app.state.label_app.start()
             server.run(sockets=[listener])
         finally:
             app.state.label_app.close()

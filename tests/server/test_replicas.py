@@ -110,6 +110,12 @@ def test_one_that_is_killed_fails_its_call_alone_and_is_back_for_the_next(replic
     assert replicas.call(0, "count", 0) not in (0, killed)
 
 
+def test_sigterm_is_still_ours(replicas):
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    assert replicas.call(0, "count", 0)
+
+
 def test_nobody_else_can_come_in(replicas):
     ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
     addresses = {

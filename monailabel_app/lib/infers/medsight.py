@@ -97,6 +97,9 @@ class MedSightInfer(InferTask):
         """Which image a file is, for `Places`; "" where that makes no difference."""
         return ""
 
+    def start(self) -> None:
+        """Start what works beside this process."""
+
     def close(self) -> None:
         """End what was started beside this process."""
 

@@ -98,7 +98,7 @@ class Replica:
 class ReplicatedInfer(MedSightInfer):
     """The task whose questions are answered by as many processes as there are places.
 
-    They are started by `load` or the first question, and their model is loaded again at once when one has died.
+    They are started by `start`, `load` or the first question; when one has died, it loads its model at once.
     """
 
     def __init__(self, served: ServedModel, device: str, places: Places) -> None:
@@ -186,6 +186,10 @@ class ReplicatedInfer(MedSightInfer):
                 self._keys.clear()
             self._keys[known] = file_hash(Path(path))
         return self._keys[known]
+
+    def start(self) -> None:
+        """Start all replicas, without their models. Raises ServerError when Ray does not start."""
+        self._replicas.start()
 
     def close(self) -> None:
         """End all replicas."""
