@@ -64,6 +64,8 @@ def server(folder, registry, tiny_model_dir, tmp_path_factory):
         with running_server(Settings(folder, tiny_model_dir, port=0, replicas=2)) as server:
             wait_until_ready(server)
             yield server
+            print(server.log.read_text())  # shown when something below fails
+            assert server.process.poll() is None
             children = psutil.Process(server.process.pid).children(recursive=True)
             started = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]  # of one that was killed
             kept = b"".join(Path(path).read_bytes() for path in ray_logs(started))
