@@ -162,8 +162,8 @@ class Replicas:
             ray.shutdown()
             _remove(self._folder)
             raise ServerError(
-                f"Ray, which runs the replicas, did not start ({type(error).__name__}): start again, or without "
-                "--replicas."
+                f"Ray, which runs the replicas, did not start ({type(error).__name__}): it gives up after 30 seconds, "
+                "which are too few for a very busy machine; start again, or without --replicas."
             ) from error
         self._ray = ray
         if threading.current_thread() is threading.main_thread():

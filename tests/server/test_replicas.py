@@ -13,7 +13,7 @@ import time
 import psutil
 import pytest
 
-from medsight_core.errors import InputError, ModelError
+from medsight_core.errors import InputError, ModelError, ServerError
 from medsight_core.server import replicas as module
 from medsight_core.server.failures import ElsewhereError
 from medsight_core.server.replicas import EndedError, Replicas, StoppedError, check_count, check_room, running
@@ -156,6 +156,25 @@ def test_more_than_memory_holds_are_refused(tmp_path):
     assert str(caught.value) == (
         "3 replicas take some 2.2 GB of memory and 3.2 GB are free, of which 1.1 GB are kept in reserve: use fewer."
     )
+
+
+@pytest.mark.skipif(not module.has_ray(), reason="needs 'medsight[scale]'")
+def test_a_ray_that_does_not_start_is_told_and_leaves_no_file(monkeypatch, tmp_path):
+    os.environ.update(module._ENVIRONMENT, RAY_AUTH_TOKEN=module._TOKEN)
+    import ray
+
+    def init(**_) -> None:
+        raise TimeoutError("too slow")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(module, "_private_folder", lambda: tmp_path / "ray")
+    with pytest.raises(ServerError) as caught:
+        Replicas(2, Worker).start()
+    assert str(caught.value) == (
+        "Ray, which runs the replicas, did not start (TimeoutError): it gives up after 30 seconds, which are too few "
+        "for a very busy machine; start again, or without --replicas."
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_started_before_it_is_needed_nor_after_the_end():
