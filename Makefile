@@ -89,7 +89,7 @@ $(STAMPS)/view: requirements/view.txt $(STAMPS)/server
 	@$(PIP) -r requirements/view.txt
 	@touch $@
 
-$(STAMPS)/dev: requirements/dev.txt requirements/view.txt $(STAMPS)/server
+$(STAMPS)/dev: requirements/dev.txt requirements/view.txt requirements/scale.txt $(STAMPS)/server
 	@echo "Installing test packages into $(VENV) (once, some minutes) ..."
 	@$(PIP) -r requirements/dev.txt
 	@touch $@

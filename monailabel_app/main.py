@@ -6,23 +6,24 @@ cheap: the weights are read at the first question, or by `MedSightApp.warm_up`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from medsight_core import __version__
 from medsight_core.data.correction_store import CorrectionStore
 from medsight_core.data.worklist import Worklist
-from medsight_core.engine.cache import PlaneCache
 from medsight_core.engine.choice import STRATEGIES
 from medsight_core.engine.registry import Registry
 from medsight_core.engine.served import ServedModel
 from medsight_core.errors import NotFoundError
 from medsight_core.files import OWN_FOLDER, remove_parts
-from medsight_core.imaging.shelf import VolumeShelf
 from medsight_core.protocol import MODEL
 from medsight_core.server import absent
 from medsight_core.server.failures import log_incident
 from medsight_core.server.lookout import Lookout
+from medsight_core.server.metrics import Cache
+from medsight_core.server.places import Places
 from medsight_core.server.publishing import settle
 
 absent.install()  # before anything of MONAI Label
@@ -32,19 +33,25 @@ from monailabel.interfaces.app import MONAILabelApp  # noqa: E402
 
 from monailabel_app.lib.datastore import WholeDatastore  # noqa: E402
 from monailabel_app.lib.infers.medsight import MedSightInfer, model_folder  # noqa: E402
+from monailabel_app.lib.infers.replicated import ReplicatedInfer  # noqa: E402
 from monailabel_app.lib.strategies.worklist import WorklistStrategy, images_of  # noqa: E402
 from monailabel_app.lib.trainers.medsight import MedSightTrain  # noqa: E402
 from monailabel_app.lib.trainers.stages import STAGES, StageTrain  # noqa: E402
 
 
 class MedSightApp(MONAILabelApp):
-    """The app. ``conf`` may have ``model`` (see `model_folder`), ``device`` and ``training_data``."""
+    """The app. ``conf`` may have ``model`` (see `model_folder`), ``device``, ``training_data`` and ``replicas``."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, Any]) -> None:
         """Set up the datastore in ``studies``; load nothing."""
         self._registry = Registry.of_studies(Path(studies), model_folder(conf))
         self._served = ServedModel(self._registry, conf.get("device", "cpu"))
-        self._medsight = MedSightInfer(self._served)
+        self.places = Places(int(conf.get("replicas", 1)))
+        self._medsight = (
+            MedSightInfer(self._served)
+            if self.places.count == 1
+            else ReplicatedInfer(self._served, conf.get("device", "cpu"), self.places)
+        )
         self._own = Path(studies) / OWN_FOLDER
         self._worklist = Worklist(self._own / "worklist.json", self._served.sight())
         self._corrections = CorrectionStore(self._own / "corrections")
@@ -113,7 +120,7 @@ class MedSightApp(MONAILabelApp):
         """What `MedSightInfer.describe` says."""
         return self._medsight.describe()
 
-    def caches(self) -> dict[str, PlaneCache | VolumeShelf]:
+    def caches(self) -> Mapping[str, Cache]:
         """What is kept to be quicker the next time, by what it is."""
         return self._medsight.caches()
 
@@ -123,8 +130,23 @@ class MedSightApp(MONAILabelApp):
 
     def forget(self) -> None:
         """Let go of what is kept only to be quicker the next time."""
-        for cache in self.caches().values():
-            cache.clear()
+        self._medsight.forget()
+
+    def resident(self) -> int:
+        """Bytes of memory that this process holds, and those that answer for it."""
+        return self._medsight.resident()
+
+    def image_key(self, path: str) -> str:
+        """Which image a file is, for `places`."""
+        return self._medsight.image_key(path)
+
+    def start(self) -> None:
+        """Start the processes that answer, where there are any; before signals are handled. ServerError if not."""
+        self._medsight.start()
+
+    def close(self) -> None:
+        """End the processes that answer, where there are any."""
+        self._medsight.close()
 
     def registry(self) -> Registry:
         """The versions of the model."""
@@ -139,7 +161,7 @@ class MedSightApp(MONAILabelApp):
 
     def warm_up(self) -> None:
         """Load the model now, so that the first question does not wait for it; then look at the studies."""
-        self._medsight.engine()
+        self._medsight.load()
         self._lookout.start()
 
     def _images(self) -> dict[str, Path]:

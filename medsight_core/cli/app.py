@@ -163,6 +163,12 @@ def serve(
         float | None,
         typer.Option(help="MB of memory to keep free; what would take of it is refused until there is more."),
     ] = None,
+    replicas: Annotated[
+        int,
+        typer.Option(
+            help="Processes that hold the model and answer at the same time; more than 1 needs 'medsight[scale]'."
+        ),
+    ] = 1,
     stop_with_input: Annotated[
         bool, typer.Option("--stop-with-input", help="Stop when standard input ends, for programs that start a server.")
     ] = False,
@@ -179,6 +185,7 @@ def serve(
         token=token or "",
         training_data=training_data,
         reserve_bytes=DEFAULT_RESERVE if reserve is None else round(reserve * 1e6),
+        replicas=replicas,
     )
     with suppress(KeyboardInterrupt):  # the way to stop it
         run(settings, stop_with_input=stop_with_input)

@@ -7,29 +7,23 @@ else's answer, and what is there already is not asked again.
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from medsight_core.cli import failures
+from medsight_core.cli.batch_asker import Asker, Show, answers_at_once
 from medsight_core.cli.batch_results import FAILED, SUMMARY_KINDS, Results, Row
 from medsight_core.cli.failures import guarded
 from medsight_core.errors import InputError, MedSightError
-from medsight_core.protocol import SCOPE_PLANE, SCOPE_RANGE, SCOPE_VOLUME, Question, is_range, parse_question
+from medsight_core.protocol import SCOPE_PLANE, SCOPE_RANGE, SCOPE_VOLUME, is_range, parse_question
 
 if TYPE_CHECKING:
-    from medsight_core.engine.engine import Engine
     from medsight_core.imaging.studies import Study
-
-# Where the phases of a question begin, as a share of all of it; roughly, for a bar.
-_PHASES = {"encode": (0.0, 0.4), "generate": (0.4, 0.8), "decode": (0.8, 1.0)}
-
-Show = Callable[[float], None]  # how many studies are done, with what is done of the one at hand
 
 
 @guarded
@@ -50,6 +44,9 @@ def batch(
         float | None,
         typer.Option(help="Least probability, 0 to 1, that counts as seen; the model's own when left out."),
     ] = None,
+    replicas: Annotated[
+        int, typer.Option(help="Studies asked about at the same time; more than 1 needs 'medsight[scale]'.")
+    ] = 1,
 ) -> None:
     """Ask one question about every study in a folder; started again, it goes on where it was.
 
@@ -63,6 +60,10 @@ def batch(
 
     if summary not in SUMMARY_KINDS:
         raise InputError(f"Unknown format {summary!r} of the summary: use one of {', '.join(SUMMARY_KINDS)}.")
+    if replicas != 1:
+        from medsight_core.server.replicas import check_count
+
+        check_count(replicas)
     scope = SCOPE_VOLUME if plane is None else SCOPE_RANGE if is_range(plane) else SCOPE_PLANE
     question = parse_question(
         {
@@ -81,14 +82,15 @@ def batch(
     results, rows = Results(out, studies), list[Row]()
     with results.open({"question": question.to_params(), "model": model_identity(model)}):
         known = {study.name: row for study in studies if (row := results.known(study))}
-        engine = _load(model) if len(known) < len(studies) else None
         try:
             with _bar(len(studies)) as show:
-                for row in _answers(engine, question, studies, known, results, show):
+                found = _answers(Asker(model, question, results), studies, known, replicas, show)
+                for row in found:
                     rows.append(row)
                     _tell(console, row)
         finally:  # also when it is stopped: what is known by then
-            written = results.summarise(rows, summary)
+            order = {study.name: number for number, study in enumerate(studies)}
+            written = results.summarise(sorted(rows, key=lambda row: order[row.study]), summary)
             console.print(str(written), style="dim", markup=False, soft_wrap=True)
     failed = sum(row.outcome == FAILED for row in rows)
     if failed:
@@ -97,63 +99,22 @@ def batch(
         )
 
 
-def _load(model: Path) -> Engine:
-    from transformers.utils.logging import disable_progress_bar
-
-    from medsight_core.engine.engine import Engine
-
-    disable_progress_bar()  # ours is enough
-    return Engine.load(model)
-
-
 def _answers(
-    engine: Engine | None,
-    question: Question,
-    studies: Sequence[Study],
-    known: Mapping[str, Row],
-    results: Results,
-    show: Show,
+    asker: Asker, studies: Sequence[Study], known: Mapping[str, Row], replicas: int, show: Show
 ) -> Iterator[Row]:
-    """A row a study, in their order. known: those that need not be asked; with all of them no engine is needed."""
+    """A row a study, in their order; from several replicas as they come. known: those that need not be asked."""
+    unknown = [study for study in studies if study.name not in known]
+    if min(replicas, len(unknown)) > 1:
+        yield from known.values()
+        yield from answers_at_once(asker, unknown, min(replicas, len(unknown)), lambda done: show(len(known) + done))
+        return
     for done, study in enumerate(studies):
         show(done)
-        if engine is None or study.name in known:
+        if study.name in known:
             yield known[study.name]
-            continue
-        try:
-            yield _answer(engine, question, study, results, lambda part, done=done: show(done + part))  # type: ignore[misc]
-        except MedSightError as error:
-            yield Row(study.name, FAILED, error=str(error))
-        except MemoryError:
-            yield Row(study.name, FAILED, error="There is not enough memory for this image: crop or downsample it.")
-        except Exception as error:  # whatever it is, the other studies have nothing to do with it
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            yield Row(study.name, FAILED, error=f"Something unforeseen went wrong ({what}): ask about it alone.")
+        else:
+            yield asker.answer(study, lambda part, done=done: show(done + part))  # type: ignore[misc]
     show(len(studies))
-
-
-def _answer(engine: Engine, question: Question, study: Study, results: Results, show: Show) -> Row:
-    from medsight_core.imaging.volume import read_volume
-
-    def report(phase: str, fraction: float) -> None:
-        begin, end = _PHASES[phase]
-        show(begin + (end - begin) * fraction)
-
-    begun = time.monotonic()
-    stamp = study.stamp()  # before reading: what changes meanwhile is asked again
-    volume = read_volume(study.path, question.modality)
-    answer = engine.ask(
-        volume,
-        question.prompt,
-        scope=question.scope,
-        plane=question.plane,
-        window=question.window,
-        threshold=question.threshold,
-        progress=report,
-    )
-    engine.cache.clear()  # nobody asks about this image again
-    engine.memories.clear()
-    return results.keep(study, stamp, volume, answer, time.monotonic() - begun)
 
 
 def _tell(console: Console, row: Row) -> None:

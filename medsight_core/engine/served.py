@@ -35,6 +35,12 @@ class ServedModel:
         return held is not None and held[0] == self.registry.current()
 
     @property
+    def version(self) -> str:
+        """The version whose engine is loaded now; "" for none."""
+        held = self._engine
+        return "" if held is None else held[0]
+
+    @property
     def held(self) -> Engine | None:
         """The engine that is loaded now, whichever version it is of."""
         held = self._engine

@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--max-upload-bytes", type=int, default=Settings.max_upload_bytes)
     parser.add_argument("--training-data", type=Path)
     parser.add_argument("--reserve-bytes", type=int, default=Settings.reserve_bytes)
+    parser.add_argument("--replicas", type=int, default=Settings.replicas)
     options = vars(parser.parse_args())
     return run_program(lambda: serve(Settings(**options, token=token_from_environment())))
 

@@ -2,7 +2,7 @@
 
 Two rules hold it together. What is not added here does not exist: MONAI Label's app is not mounted whole, because it
 writes files where it is told, lets any web page in and serves its logs. And nothing slow runs on the event loop: the
-model works in a thread, one question at a time (`medsight_core.server.jobs`), so ``/medsight/info`` answers in
+model works in a thread or in processes of its own (`medsight_core.server.jobs`), so ``/medsight/info`` answers in
 milliseconds throughout.
 """
 
@@ -46,6 +46,7 @@ from medsight_core.server import (
 )
 from medsight_core.server.guard import Guard
 from medsight_core.server.memory import Memory
+from medsight_core.server.replicas import check_room
 from medsight_core.server.settings import Settings
 
 
@@ -54,14 +55,16 @@ def create_app(settings: Settings, workspace: Path) -> FastAPI:
 
     workspace: folder for uploads, see `medsight_core.server.workspace`; it must outlive the app.
 
-    Takes seconds, most of it imports. Raises InputError when MONAI Label cannot use the studies folder, ModelError when
-    the model's configuration cannot be used.
+    Takes seconds, most of it imports. Raises InputError when MONAI Label cannot use the studies folder or there is no
+    room for so many replicas, ModelError when the model's configuration cannot be used.
     """
+    if settings.replicas > 1:
+        check_room(settings.replicas, settings.model, settings.reserve_bytes)
     stock.configure(settings)
     app = FastAPI(title="MedSIGHT", version=__version__, openapi_url=None)
     label_app = app.state.label_app = stock.start_app(workspace)
     memory = Memory(settings.reserve_bytes, label_app.kept_bytes, label_app.forget)
-    app.state.jobs = jobs.Jobs(memory)
+    app.state.jobs = jobs.Jobs(memory, places=label_app.places)
     app.state.batches = batch.Batches()
     app.state.volumes = volumes.KeptVolumes(workspace / "volumes", admit=memory.admit)
     failures.add_handlers(app)

@@ -40,12 +40,23 @@ def foreseen(error: Exception) -> MedSightError:
     return MedSightError(f"The server failed inside: look for incident {log_incident(error)} in its log and report it.")
 
 
+class ElsewhereError(Exception):
+    """An unforeseen exception of another process; holds what `trace_of` says of it there."""
+
+
+def trace_of(error: BaseException) -> str:
+    """The kind of an exception and where it arose, without its text, in one line."""
+    if isinstance(error, ElsewhereError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    places = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {places}"
+
+
 def log_incident(error: BaseException) -> str:
     """Log an unforeseen exception without its text, and return the incident number for the person who met it."""
     incident = secrets.token_hex(4)
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    places = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-    logger.error("incident %s: %s at %s", incident, type(error).__name__, places)
+    logger.error("incident %s: %s", incident, trace_of(error))
     return incident
 
 

@@ -69,8 +69,15 @@ async def job_of(label_app: Any, image: str, session_id: str, params: str, who: 
     if "image" in question:
         raise InputError("The params must not name an image: use image=ID or session_id=ID in the address.")
     question_of(question)
-    size = await anyio.to_thread.run_sync(lambda: announced_bytes(_image_path(label_app, image, session_id)))
-    return Job(_work(label_app, image, session_id, question), who, size)
+
+    def looked_up() -> tuple[int, str]:
+        path = _image_path(label_app, image, session_id)
+        return announced_bytes(path), label_app.image_key(path)
+
+    size, key = await anyio.to_thread.run_sync(looked_up)
+    answer = _work(label_app, image, session_id, question)
+    job = Job(lambda progress, say: answer(progress, say, job.place), who, size, key)
+    return job  # whose place is settled when it is taken
 
 
 def who_asks(request: Request) -> str:
@@ -81,9 +88,11 @@ def who_asks(request: Request) -> str:
     return f"at {request.client.host}" if request.client else ""
 
 
-def _work(label_app: Any, image: str, session_id: str, question: dict[str, Any]) -> Callable[[Progress, Say], Result]:
+def _work(
+    label_app: Any, image: str, session_id: str, question: dict[str, Any]
+) -> Callable[[Progress, Say, int], Result]:
 
-    def answer(progress: Progress, say: Say) -> Result:
+    def answer(progress: Progress, say: Say, place: int) -> Result:
         soft: list[bytes] = []
 
         def take_soft(content: bytes) -> None:
@@ -96,6 +105,7 @@ def _work(label_app: Any, image: str, session_id: str, question: dict[str, Any])
             "progress": progress,  # plain functions, which survive MONAI Label's deep copy of a request
             "say": say,
             "take_soft": take_soft,
+            "place": place,
         }
         result = label_app.infer(asked)
         label_file = Path(result["file"]) if result["file"] else None

@@ -66,12 +66,16 @@ class Job:
     """A question that is answered once, by `run`, while any number of listeners follow it through `events`.
 
     work: answers the question in a thread of its own; called with progress and say as of `Engine.ask`.
-    who: whose question it is, as of `Turns.turn`. voxel_bytes: of its image, for whoever shares out the memory.
+    who: whose question it is, as of `Turns.turn`. voxel_bytes: of its image, for whoever shares out the memory. image:
+    which image it is about, and ``place``, where it is answered: as of `Places`.
     """
 
-    def __init__(self, work: Callable[[Progress, Say], Result], who: str = "", voxel_bytes: int = 0) -> None:
+    def __init__(
+        self, work: Callable[[Progress, Say], Result], who: str = "", voxel_bytes: int = 0, image: str = ""
+    ) -> None:
         """Not begun."""
-        self.id, self.who, self.voxel_bytes = secrets.token_hex(16), who, voxel_bytes
+        self.id, self.who, self.voxel_bytes, self.image = secrets.token_hex(16), who, voxel_bytes, image
+        self.place = 0
         self._work = work
         self._events: list[Event] = []
         self._news = asyncio.Event()
@@ -92,6 +96,10 @@ class Job:
     def working(self) -> bool:
         """Whether it is being answered now."""
         return self._began is not None and not self.finished
+
+    def began_before(self, other: Job) -> bool:
+        """Whether both are being answered now, this one for longer."""
+        return self.working and other.working and (self._began or 0.0) < (other._began or 0.0)
 
     @property
     def seconds(self) -> tuple[float, float]:

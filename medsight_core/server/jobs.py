@@ -21,6 +21,7 @@ from medsight_core.server.infer import accepted, build_response
 from medsight_core.server.job import Job, Result
 from medsight_core.server.memory import Memory, needed
 from medsight_core.server.metrics import Metrics
+from medsight_core.server.places import Places
 from medsight_core.server.turns import Turns
 
 KEEP_SECONDS = 3600.0
@@ -31,14 +32,17 @@ router = APIRouter(prefix=PATH_JOBS)
 
 
 class Jobs:
-    """All questions of a server, in one line; those that were started as jobs by their id."""
+    """All questions of a server, in a line for each place that answers; those started as jobs by their id."""
 
-    def __init__(self, memory: Memory | None = None, metrics: Metrics | None = None) -> None:
-        """None yet. memory: what questions must fit into; anything goes without it."""
+    def __init__(
+        self, memory: Memory | None = None, metrics: Metrics | None = None, places: Places | None = None
+    ) -> None:
+        """None yet. memory: what questions must fit into; anything goes without it. places: one when left out."""
         self.metrics = metrics or Metrics()
         self._memory = memory
-        self._turns = Turns()
-        self._thread = anyio.CapacityLimiter(1)
+        self._places = places or Places()
+        self._lines = [Turns() for _ in range(self._places.count)]
+        self._threads = anyio.CapacityLimiter(self._places.count)
         self._by_id: dict[str, Job] = {}
         self._running: dict[Job, asyncio.Task[None]] = {}  # the event loop keeps no strong reference to a task
 
@@ -49,13 +53,13 @@ class Jobs:
 
     @property
     def working(self) -> int:
-        """How many questions are being answered: 0 or 1."""
+        """How many questions are being answered: one a place at most."""
         return sum(job.working for job in self._running)
 
-    def check_room(self, who: str = "", voxel_bytes: int = 0) -> None:
+    def check_room(self, who: str = "", voxel_bytes: int = 0, place: int | None = None) -> None:
         """Raise BusyError when a question of ``who`` about an image of ``voxel_bytes`` cannot be taken now.
 
-        TooLargeError when it never can.
+        place: where it would be answered; any when left out. TooLargeError when it never can.
         """
         own = sum(job.who == who for job in self._running)
         wait = self.metrics.pace()
@@ -64,7 +68,8 @@ class Jobs:
         if len(self._running) >= MAX_JOBS:
             raise BusyError(f"This server has {len(self._running)} questions waiting and takes no more.", wait)
         if self._memory is not None:
-            returning = sum(needed(job.voxel_bytes) for job in self._running if job.working)
+            there = [job for job in self._running if job.working and place in (None, job.place)]
+            returning = sum(needed(job.voxel_bytes) for job in there)
             self._memory.admit(voxel_bytes, returning, wait)
 
     async def answer(self, job: Job) -> Result:
@@ -104,11 +109,16 @@ class Jobs:
             job.stop(ServerUnavailableError("The server was stopped before it had the answer: start it and ask again."))
 
     def _admit(self, job: Job) -> None:
+        job.place = self._places.of(job.image, [self._line(place) for place in range(self._places.count)])
         with self.metrics.refusals():
-            self.check_room(job.who, job.voxel_bytes)
+            self.check_room(job.who, job.voxel_bytes, job.place)
+
+    def _line(self, place: int) -> int:
+        """How many questions a place has, with the one that it answers."""
+        return sum(job.place == place for job in self._running)
 
     def _begin(self, job: Job) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(job.run(self._turns, self._thread, self._make_room))
+        task = asyncio.get_running_loop().create_task(job.run(self._lines[job.place], self._threads, self._make_room))
         self._running[job] = task
 
         def ended(_: asyncio.Task[None]) -> None:
@@ -120,8 +130,9 @@ class Jobs:
 
     def _make_room(self, job: Job) -> None:
         """For the thread that is about to answer: what was asked for in good time may find memory taken by now."""
-        if self._memory is not None:
-            self._memory.claim(job.voxel_bytes, self.metrics.pace())
+        if self._memory is not None:  # questions beside it may still take all that they need
+            beside = sum(needed(other.voxel_bytes) for other in list(self._running) if other.began_before(job))
+            self._memory.claim(job.voxel_bytes, self.metrics.pace(), beside)
 
 
 @router.post("", status_code=201)

@@ -1,7 +1,8 @@
 """Whether there is memory for what is asked: a question that would make the machine swap is refused, not begun.
 
-One question works at a time, so what counts is what the largest of those that wait will take. It is estimated from the
-size of the image alone (`medsight_core.imaging.size`). Knows nothing of HTTP or of questions.
+One question works at a time in each place that answers, so what counts is what the largest of those that wait will
+take. It is estimated from the size of the image alone (`medsight_core.imaging.size`). Knows nothing of HTTP or of
+questions.
 """
 
 from __future__ import annotations
@@ -55,12 +56,15 @@ class Memory:
         if need + self.reserve > room:
             raise self._no_room(need, retry_after)
 
-    def claim(self, voxel_bytes: int, retry_after: float = 0.0) -> None:
-        """Make room for work that begins now. Raises BusyError when there is none; may take a moment."""
+    def claim(self, voxel_bytes: int, retry_after: float = 0.0, beside: int = 0) -> None:
+        """Make room for work that begins now. beside: bytes that other work under way may still take.
+
+        Raises BusyError when there is none; may take a moment.
+        """
         need = needed(voxel_bytes)
-        if need + self.reserve > self.free():
+        if need + beside + self.reserve > self.free():
             self._forget()
-        if need + self.reserve > self.free():
+        if need + beside + self.reserve > self.free():
             raise self._no_room(need, retry_after)
 
     def _no_room(self, need: int, retry_after: float) -> BusyError:

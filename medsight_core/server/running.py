@@ -56,6 +56,7 @@ def running_server(
         "--device": settings.device,
         "--max-upload-bytes": settings.max_upload_bytes,
         "--reserve-bytes": settings.reserve_bytes,
+        "--replicas": settings.replicas,
     }
     if settings.training_data is not None:
         arguments["--training-data"] = settings.training_data

@@ -72,7 +72,11 @@ def serve(settings: Settings, say: Callable[[str], None] | None = None, stop_wit
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         server = _Server(config, ready, stopping=functools.partial(_stop_work, app))
-        server.run(sockets=[listener])
+        try:
+            app.state.label_app.start()
+            server.run(sockets=[listener])
+        finally:
+            app.state.label_app.close()
         if not server.started:
             raise ServerError("The server could not start: the lines above say why.")
 

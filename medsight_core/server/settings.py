@@ -14,6 +14,7 @@ from pathlib import Path
 from medsight_core.errors import InputError, ModelError
 from medsight_core.protocol import DEFAULT_PORT, MAX_UPLOAD_BYTES, TOKEN_ENVIRONMENT
 from medsight_core.server.memory import total_memory
+from medsight_core.server.replicas import check_count
 
 MIN_TOKEN_CHARACTERS = 16
 DEFAULT_RESERVE = 512 << 20  # bytes: for what the machine does beside, and for estimates that are too small
@@ -32,6 +33,7 @@ class Settings:
     max_upload_bytes: largest request body that an upload may have.
     training_data: folder whose folders hold data prepared for the stages of training, None for none.
     reserve_bytes: memory that must stay free; a question that would take of it is refused until there is more.
+    replicas: how many processes hold the model and answer; with 1, the default, this one does it itself.
     token_generated: whether nobody but this process knows the token yet.
 
     Raises InputError or ModelError, naming the setting, its value and the fix.
@@ -46,6 +48,7 @@ class Settings:
     max_upload_bytes: int = MAX_UPLOAD_BYTES
     training_data: Path | None = None
     reserve_bytes: int = DEFAULT_RESERVE
+    replicas: int = 1
     token_generated: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +71,7 @@ class Settings:
                 f"A reserve of {self.reserve_bytes} bytes of memory leaves nothing of the {total} that this machine "
                 "has: give 0 or more, and less than that."
             )
+        check_count(self.replicas)
 
     def _check_folders(self) -> None:
         if not self.studies.is_dir():

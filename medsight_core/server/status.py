@@ -13,7 +13,7 @@ from fastapi.responses import Response
 
 from medsight_core.protocol import PATH_HEALTH, PATH_METRICS
 from medsight_core.server.jobs import Jobs
-from medsight_core.server.memory import free_memory, resident_memory
+from medsight_core.server.memory import free_memory
 from medsight_core.server.metrics import CONTENT_TYPE
 
 router = APIRouter()
@@ -27,7 +27,7 @@ async def metrics(request: Request) -> Response:
     text = jobs.metrics.text(
         waiting=jobs.waiting,
         working=jobs.working,
-        resident=resident_memory(),
+        resident=label_app.resident(),
         free=free_memory(),
         caches=label_app.caches(),
         version=label_app.describe()["model"]["version"],

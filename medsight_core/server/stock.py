@@ -29,7 +29,7 @@ def configure(settings: Settings) -> None:
     """Set what MONAI Label, and the processes that it starts, read from the environment; silence its logs."""
     absent.install()
     app_dir = _app_dir()
-    conf = {"model": str(settings.model), "device": settings.device}
+    conf = {"model": str(settings.model), "device": settings.device, "replicas": str(settings.replicas)}
     if settings.training_data is not None:
         conf["training_data"] = str(settings.training_data)
     os.environ.update(

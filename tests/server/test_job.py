@@ -16,6 +16,7 @@ from medsight_core.server import jobs as jobs_module
 from medsight_core.server.job import Job, Result
 from medsight_core.server.jobs import Jobs
 from medsight_core.server.memory import Memory
+from medsight_core.server.places import Places
 
 
 def run(main, *arguments):
@@ -132,6 +133,53 @@ def test_one_after_another_in_the_order_of_asking_and_each_hears_its_place():
     assert [event.data["ahead"] for event in third[:-1]] == [2, 1]
     assert fourth[0].data["phase"] == "queued"
     assert [job[-1].data["reply"]["answer"] for job in (first, second, third, fourth)] == list("abcd")
+
+
+def test_with_two_places_two_images_are_answered_at_once_and_one_image_waits_for_itself():
+    meeting = threading.Barrier(2)  # broken unless both are there at the same time
+
+    def work(progress, say) -> Result:
+        meeting.wait(30)
+        return Result({})
+
+    async def main():
+        jobs = Jobs(places=Places(2))
+        asked = [Job(work, image="a"), Job(work, image="b"), Job(speaking("c"), image="a")]
+        for job in asked:
+            jobs.start(job)
+        return asked, [await told(job) for job in asked]
+
+    asked, (first, second, third) = run(main)
+    assert [job.place for job in asked] == [0, 1, 0]
+    assert [events[-1].kind for events in (first, second, third)] == ["done"] * 3
+    assert second[0].kind == "done", "it did not wait"
+    assert third[0].data["ahead"] == 1
+
+
+def test_memory_that_one_beside_may_still_take_is_not_given_to_another():
+    """Of 16 bytes, questions take 5: a third at the same time would leave none of the reserve of 2."""
+
+    async def main():
+        memory, go_on = Memory(2, lambda: 0, lambda: None, lambda: 99, lambda: 16), threading.Event()
+
+        def work(progress, say) -> Result:
+            go_on.wait(30)
+            return Result({})
+
+        jobs = Jobs(memory, places=Places(3))
+        asked = [Job(work, image=image, voxel_bytes=1) for image in "abc"]
+        for job in asked:
+            jobs.start(job)
+            while not (job.working or job.finished):
+                await anyio.sleep(0.01)
+        third = await told(asked[2])
+        go_on.set()
+        return [(await told(job))[-1].kind for job in asked[:2]], third[-1].data
+
+    others, data = run(main)
+    assert others == ["done", "done"]
+    assert data["status"] == 503
+    assert data["detail"].startswith("The server is short of memory: this image takes some ")
 
 
 def test_who_is_cancelled_while_waiting_leaves_the_line_at_once():

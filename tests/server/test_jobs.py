@@ -6,53 +6,19 @@ import json
 import threading
 import time
 from contextlib import ExitStack
-from typing import Generator
 
 import pytest
 import requests
+from job_calls import PROMPT, following, listen, refused, same, start, voxels, wait_for
 from tiny_model import save_tiny_model
 
 from medsight_core.client import MedSightClient, Progress, Text
-from medsight_core.client.events import ServerEvent, parse_events
 from medsight_core.client.reply import parse_reply
 from medsight_core.errors import CancelledError, VolumeError
 from medsight_core.server.running import running_server
 from medsight_core.server.settings import Settings
 
-PROMPT = "Outline the right lung and the left lung."
 NO_JOB = "There is no such job: its answer was fetched, it ended long ago, or the server was started anew."
-
-
-def start(call, where: str = "image=chest", **params) -> str:
-    """The id of a new job."""
-    response = call("POST", f"/medsight/jobs?{where}", data={"params": json.dumps({"prompt": PROMPT, **params})})
-    assert response.status_code == 201, response.text
-    return response.json()["id"]
-
-
-def listen(call, job: str, after: str = "") -> list[ServerEvent]:
-    """All events of a job, to the last."""
-    headers = {"Last-Event-ID": after} if after else {}
-    with call("GET", f"/medsight/jobs/{job}/events", headers=headers, stream=True) as response:
-        assert response.status_code == 200
-        assert response.headers["content-type"].startswith("text/event-stream")
-        return list(parse_events(response.iter_lines()))
-
-
-def refused(response, status: int, text: str) -> None:
-    assert response.status_code == status, response.text
-    assert list(response.json()) == ["detail"]
-    assert text in response.json()["detail"]
-
-
-def same(one: dict, other: dict) -> bool:
-    """Answers but for the seconds they took."""
-    return {**one, "timings": 0} == {**other, "timings": 0}
-
-
-def voxels(label_file: bytes) -> bytes:
-    """What follows the header, which holds the time."""
-    return label_file.partition(b"\n\n")[2]
 
 
 def test_the_server_says_that_it_can(call):
@@ -192,23 +158,6 @@ def slow_server(studies, tmp_path_factory):
 @pytest.fixture
 def slow_call(slow_server, call):
     return type(call)(slow_server)
-
-
-def following(call, job: str, after: str = "") -> Generator[ServerEvent, None, None]:
-    """A job's events as they come; closing it breaks the connection."""
-    headers = {"Last-Event-ID": after} if after else {}
-    with call("GET", f"/medsight/jobs/{job}/events", headers=headers, stream=True) as response:
-        yield from parse_events(response.iter_lines())
-
-
-def wait_for(call, job: str, phase: str) -> Generator[ServerEvent, None, None]:
-    """The events that follow the first of a ``phase``."""
-    events = following(call, job)
-    for event in events:
-        assert event.kind in ("progress", "text"), event
-        if event.data.get("phase") == phase:
-            return events
-    raise AssertionError(f"{phase} was never told")
 
 
 def test_a_job_that_is_cancelled_stops_within_a_second(slow_call):

@@ -54,6 +54,14 @@ def test_what_work_under_way_gives_back_counts_for_who_will_wait_for_it():
         machine.memory.admit(GB, returning=3 * GB)
 
 
+def test_what_others_beside_may_still_take_is_not_given_away():
+    machine = Machine(free=9.0, kept=1.0)
+    machine.memory.claim(GB, beside=4 * GB)
+    assert not machine.kept, "it fits without what is kept"
+    with pytest.raises(BusyError):
+        machine.memory.claim(GB, beside=5 * GB)
+
+
 def test_what_is_kept_for_speed_is_let_go_before_anybody_is_refused():
     machine = Machine(free=5.5, kept=0.5)
     machine.memory.admit(GB)

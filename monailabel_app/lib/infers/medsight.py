@@ -27,6 +27,8 @@ from medsight_core.imaging.segmentation_file import write_labelmap, write_masks,
 from medsight_core.imaging.shelf import VolumeShelf
 from medsight_core.imaging.volume import Volume, read_volume
 from medsight_core.protocol import EXTENSION_SEGMENTATION, PACKED_EXTENSIONS, PLAIN_EXTENSIONS
+from medsight_core.server.memory import resident_memory
+from medsight_core.server.metrics import Cache
 from medsight_core.server.question import DEFAULT_PROMPT, question_of
 from medsight_core.soft_masks import write_soft
 
@@ -65,12 +67,43 @@ class MedSightInfer(InferTask):
         with self._lock:
             return self._served.engine()
 
+    def load(self) -> None:
+        """Load the model now. Raises ModelError when the folder cannot be used."""
+        self.engine()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether a question would find the model loaded."""
+        return self._served.loaded
+
     def describe(self) -> dict[str, Any]:
         """What may be asked (`Engine.describe`), and whether the weights are ``loaded``. Never waits for a load."""
-        return {**describe(self._served.config()), "loaded": self._served.loaded}
+        return {**describe(self._served.config()), "loaded": self.loaded}
 
-    def caches(self) -> dict[str, PlaneCache | VolumeShelf]:
+    def caches(self) -> Mapping[str, Cache]:
         """What is kept to be quicker the next time, by what it is."""
+        return self._caches()
+
+    def forget(self) -> None:
+        """Let go of what is kept only to be quicker the next time."""
+        for cache in self._caches().values():
+            cache.clear()
+
+    def resident(self) -> int:
+        """Bytes of memory that this process holds, and those that answer for it."""
+        return resident_memory()
+
+    def image_key(self, path: str | Path) -> str:
+        """Which image a file is, for `Places`; "" where that makes no difference."""
+        return ""
+
+    def start(self) -> None:
+        """Start what works beside this process."""
+
+    def close(self) -> None:
+        """End what was started beside this process."""
+
+    def _caches(self) -> dict[str, PlaneCache | VolumeShelf]:
         engine = self._served.held
         own = {} if engine is None else {"features": engine.cache, "memories": engine.memories}
         return {"volumes": self._shelf, **own}
