@@ -31,19 +31,19 @@ from monailabel.config import settings  # noqa: E402
 from monailabel.interfaces.app import MONAILabelApp  # noqa: E402
 
 from monailabel_app.lib.datastore import WholeDatastore  # noqa: E402
-from monailabel_app.lib.infers.medsight import MedSightInfer, model_folder  # noqa: E402
+from monailabel_app.lib.infers.medsight import MedSightInfer, few_bits, model_folder  # noqa: E402
 from monailabel_app.lib.strategies.worklist import WorklistStrategy, images_of  # noqa: E402
 from monailabel_app.lib.trainers.medsight import MedSightTrain  # noqa: E402
 from monailabel_app.lib.trainers.stages import STAGES, StageTrain  # noqa: E402
 
 
 class MedSightApp(MONAILabelApp):
-    """The app. ``conf`` may have ``model`` (see `model_folder`), ``device`` and ``training_data``."""
+    """The app. ``conf`` may have ``model`` (see `model_folder`), ``device``, ``bits`` and ``training_data``."""
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, Any]) -> None:
         """Set up the datastore in ``studies``; load nothing."""
         self._registry = Registry.of_studies(Path(studies), model_folder(conf))
-        self._served = ServedModel(self._registry, conf.get("device", "cpu"))
+        self._served = ServedModel(self._registry, conf.get("device", "cpu"), few_bits(conf))
         self._medsight = MedSightInfer(self._served)
         self._own = Path(studies) / OWN_FOLDER
         self._worklist = Worklist(self._own / "worklist.json", self._served.sight())

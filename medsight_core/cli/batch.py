@@ -44,6 +44,10 @@ def batch(
     model: Annotated[
         Path | None, typer.Option(help="Folder of the model; the small model that ships with MedSIGHT when left out.")
     ] = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(help="8 or 4: keep the language model in so many bits, to take less memory; whole when left out."),
+    ] = None,
     modality: Annotated[str | None, typer.Option(help="CT, MR, US, XR or OT; guessed when left out.")] = None,
     window: Annotated[str | None, typer.Option(help="Window preset, such as lung; chosen when left out.")] = None,
     threshold: Annotated[
@@ -60,6 +64,7 @@ def batch(
     from medsight_core.imaging.volume import check_modality
     from medsight_core.model.identity import model_identity
     from medsight_core.model.loading import read_config
+    from medsight_core.model.quantize import check_bits
 
     if summary not in SUMMARY_KINDS:
         raise InputError(f"Unknown format {summary!r} of the summary: use one of {', '.join(SUMMARY_KINDS)}.")
@@ -74,14 +79,16 @@ def batch(
             "threshold": threshold,
         }
     )
+    check_bits(bits)
     studies = find_studies(folder, leave_out=[out])
     model = model or default_model()
     read_config(model)  # says what is wrong with a folder that is no model
     console = Console(highlight=False)
     results, rows = Results(out, studies), list[Row]()
-    with results.open({"question": question.to_params(), "model": model_identity(model)}):
+    by = {"model": model_identity(model), **({} if bits is None else {"bits": bits})}
+    with results.open({"question": question.to_params(), **by}):
         known = {study.name: row for study in studies if (row := results.known(study))}
-        engine = _load(model) if len(known) < len(studies) else None
+        engine = _load(model, bits) if len(known) < len(studies) else None
         try:
             with _bar(len(studies)) as show:
                 for row in _answers(engine, question, studies, known, results, show):
@@ -97,13 +104,13 @@ def batch(
         )
 
 
-def _load(model: Path) -> Engine:
+def _load(model: Path, bits: int | None) -> Engine:
     from transformers.utils.logging import disable_progress_bar
 
     from medsight_core.engine.engine import Engine
 
     disable_progress_bar()  # ours is enough
-    return Engine.load(model)
+    return Engine.load(model, bits=bits)
 
 
 def _answers(

@@ -57,6 +57,8 @@ def running_server(
         "--max-upload-bytes": settings.max_upload_bytes,
         "--reserve-bytes": settings.reserve_bytes,
     }
+    if settings.bits is not None:
+        arguments["--bits"] = settings.bits
     if settings.training_data is not None:
         arguments["--training-data"] = settings.training_data
     command = [sys.executable, "-m", program]
