@@ -55,7 +55,7 @@ class SmallLinear(nn.Module):
         numbers, scales = _rounded(layer.weight.detach().float(), bits)
         self.register_buffer("numbers", numbers)
         self.register_buffer("scales", scales.to(torch.bfloat16).contiguous())
-        self.bias = layer.bias
+        self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().to(torch.bfloat16), False)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The layer's products."""
