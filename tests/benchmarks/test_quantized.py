@@ -6,8 +6,7 @@ import pytest
 
 pytest.importorskip("torchao")
 
-from benchmarks.demo.trials import Trial
-from benchmarks.quantized import Outcome, loading, official_layer, overlap, paired, per_plane, rightness
+from benchmarks.quantized import loading, official_layer, paired
 
 
 def cells(line: str) -> list[str]:
@@ -31,11 +30,5 @@ def test_what_loading_takes_is_told_for_each():
 
 
 def test_differences_are_of_planes():
-    def trial(kind: str, **found: object) -> Trial:
-        return Trial(kind, "chest", "one", "axial", "right lung", True, True, **found)
-
-    outcome = Outcome([trial("outline", dice=0.5), trial("check", said="yes"), trial("check", said="no")], [], 1.0)
-    assert per_plane([outcome], overlap) == [[0.5]]
-    assert per_plane([outcome], rightness) == [[1.0, 0.0]]
     assert paired([[0.5, 0.7], [0.9]], [[0.6, 0.8], [1.0]]) == "-0.1000 (-0.1000 to -0.1000)"
     assert paired([[1.0]], [[0.0]]) == "+1.0000 (+nan to +nan)"
