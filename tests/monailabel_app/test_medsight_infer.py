@@ -50,7 +50,7 @@ def test_before_loading_it_describes_the_model_from_its_config(tiny_model_dir, t
 def test_bits_come_with_the_configuration_and_are_told(tiny_model_dir, tmp_path):
     pytest.importorskip("torchao")
     assert [few_bits({}), few_bits({"bits": ""}), few_bits({"bits": "8"})] == [None, None, 8]
-    with pytest.raises(InputError, match="^The language model cannot be kept in many bits: use 8 or 4"):
+    with pytest.raises(InputError, match=r"^The language model cannot be kept in many bits: use 8 or 4"):
         few_bits({"bits": "many"})
     task = MedSightInfer(ServedModel(Registry(tmp_path, tiny_model_dir), bits=8))
     assert task.describe()["model"]["version"] == "tiny (8-bit)"
