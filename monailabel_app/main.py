@@ -32,7 +32,7 @@ from monailabel.config import settings  # noqa: E402
 from monailabel.interfaces.app import MONAILabelApp  # noqa: E402
 
 from monailabel_app.lib.datastore import WholeDatastore  # noqa: E402
-from monailabel_app.lib.infers.medsight import MedSightInfer, model_folder  # noqa: E402
+from monailabel_app.lib.infers.medsight import MedSightInfer, few_bits, model_folder  # noqa: E402
 from monailabel_app.lib.infers.replicated import ReplicatedInfer  # noqa: E402
 from monailabel_app.lib.strategies.worklist import WorklistStrategy, images_of  # noqa: E402
 from monailabel_app.lib.trainers.medsight import MedSightTrain  # noqa: E402
@@ -40,17 +40,18 @@ from monailabel_app.lib.trainers.stages import STAGES, StageTrain  # noqa: E402
 
 
 class MedSightApp(MONAILabelApp):
-    """The app. ``conf`` may have ``model`` (see `model_folder`), ``device``, ``training_data`` and ``replicas``."""
+    """The app. ``conf`` may have ``model`` (see `model_folder`), ``device``, ``bits``, ``training_data``, ``replicas``.
+
+    All are text, as MONAI Label passes them on.
+    """
 
     def __init__(self, app_dir: str, studies: str, conf: dict[str, Any]) -> None:
         """Set up the datastore in ``studies``; load nothing."""
         self._registry = Registry.of_studies(Path(studies), model_folder(conf))
-        self._served = ServedModel(self._registry, conf.get("device", "cpu"))
+        self._served = ServedModel(self._registry, conf.get("device", "cpu"), few_bits(conf))
         self.places = Places(int(conf.get("replicas", 1)))
         self._medsight = (
-            MedSightInfer(self._served)
-            if self.places.count == 1
-            else ReplicatedInfer(self._served, conf.get("device", "cpu"), self.places)
+            MedSightInfer(self._served) if self.places.count == 1 else ReplicatedInfer(self._served, self.places)
         )
         self._own = Path(studies) / OWN_FOLDER
         self._worklist = Worklist(self._own / "worklist.json", self._served.sight())

@@ -60,6 +60,10 @@ StudiesOption = Annotated[Path, typer.Option(help="Folder with the images that m
 ModelOption = Annotated[
     Path | None, typer.Option(help="Folder of the model; the small model that ships with MedSIGHT when left out.")
 ]
+BitsOption = Annotated[
+    int | None,
+    typer.Option(help="8 or 4: keep the language model in so many bits, to take less memory; whole when left out."),
+]
 TokenOption = Annotated[
     str | None,
     typer.Option(
@@ -96,6 +100,7 @@ def ask(
     server: Annotated[str | None, typer.Option(help="Address of a running server; answers here when left out.")] = None,
     token: TokenOption = None,
     model: ModelOption = None,
+    bits: BitsOption = None,
     modality: Annotated[str | None, typer.Option(help="CT, MR, US, XR or OT; guessed when left out.")] = None,
     window: Annotated[str | None, typer.Option(help="Window preset, such as lung; chosen when left out.")] = None,
     threshold: Annotated[
@@ -113,8 +118,7 @@ def ask(
 
     if plane is not None and volume:
         raise InputError("Both --plane and --volume are given: choose one.")
-    if server is not None and model is not None:
-        raise InputError("The server answers with its own model: leave out --model, or --server to answer here.")
+    _check_model(server, model, bits)
     scope = SCOPE_VOLUME if plane is None else SCOPE_RANGE if is_range(plane) else SCOPE_PLANE
     question = parse_question(
         {
@@ -133,7 +137,7 @@ def ask(
         asked = read_volume(image, modality)
         segmentation = None
         if server is None:
-            answer = _ask_here(asked, question, model or default_model(), phase)
+            answer = _ask_here(asked, question, model or default_model(), bits, phase)
         else:
             answer, segmentation = _ask_server(image, asked, question, server, token, phase)
         phase("Writing the answer")
@@ -151,6 +155,7 @@ def ask(
 def serve(
     studies: StudiesOption,
     model: ModelOption = None,
+    bits: BitsOption = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; anything but a loopback address lets other machines in.")
     ] = "127.0.0.1",
@@ -180,6 +185,7 @@ def serve(
     settings = Settings(
         studies=studies,
         model=model or default_model(),
+        bits=bits,
         host=host,
         port=port,
         token=token or "",
@@ -217,15 +223,15 @@ def view(
     token: TokenOption = None,
     studies: StudiesOption = Path("studies"),
     model: ModelOption = None,
+    bits: BitsOption = None,
     port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = DEFAULT_VIEW_PORT,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Ask about studies in a page in the browser, for those without 3D Slicer, until Ctrl+C."""
     from medsight_core.cli.view import run
 
-    if server is not None and model is not None:
-        raise InputError("The server answers with its own model: leave out --model, or --server to answer here.")
-    run(server, token, studies, model or default_model(), port, browser, console)
+    _check_model(server, model, bits)
+    run(server, token, studies, model or default_model(), bits, port, browser, console)
 
 
 app.command()(batch)
@@ -253,7 +259,17 @@ def default_model() -> Path:
     return Path(package.submodule_search_locations[0]) / "demo_model"
 
 
-def _ask_here(volume: Volume, question: Question, model: Path, phase: Phase) -> Answer:
+def _check_model(server: str | None, model: Path | None, bits: int | None) -> None:
+    for option, value in (("--model", model), ("--bits", bits)):
+        if server is not None and value is not None:
+            raise InputError(f"The server answers with its own model: leave out {option}, or --server to answer here.")
+    if bits is not None:
+        from medsight_core.model.quantize import check_bits
+
+        check_bits(bits)
+
+
+def _ask_here(volume: Volume, question: Question, model: Path, bits: int | None, phase: Phase) -> Answer:
     phase("Loading the model")
     from transformers.utils.logging import disable_progress_bar
 
@@ -264,7 +280,7 @@ def _ask_here(volume: Volume, question: Question, model: Path, phase: Phase) -> 
     def report(step: str, fraction: float) -> None:
         phase(_STEPS.get(step, step), fraction)
 
-    engine = Engine.load(model)
+    engine = Engine.load(model, bits=bits)
     return engine.ask(
         volume,
         question.prompt,

@@ -38,6 +38,10 @@ def batch(
     model: Annotated[
         Path | None, typer.Option(help="Folder of the model; the small model that ships with MedSIGHT when left out.")
     ] = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(help="8 or 4: keep the language model in so many bits, to take less memory; whole when left out."),
+    ] = None,
     modality: Annotated[str | None, typer.Option(help="CT, MR, US, XR or OT; guessed when left out.")] = None,
     window: Annotated[str | None, typer.Option(help="Window preset, such as lung; chosen when left out.")] = None,
     threshold: Annotated[
@@ -57,6 +61,7 @@ def batch(
     from medsight_core.imaging.volume import check_modality
     from medsight_core.model.identity import model_identity
     from medsight_core.model.loading import read_config
+    from medsight_core.model.quantize import check_bits
 
     if summary not in SUMMARY_KINDS:
         raise InputError(f"Unknown format {summary!r} of the summary: use one of {', '.join(SUMMARY_KINDS)}.")
@@ -75,16 +80,18 @@ def batch(
             "threshold": threshold,
         }
     )
+    check_bits(bits)
     studies = find_studies(folder, leave_out=[out])
     model = model or default_model()
     read_config(model)  # says what is wrong with a folder that is no model
     console = Console(highlight=False)
     results, rows = Results(out, studies), list[Row]()
-    with results.open({"question": question.to_params(), "model": model_identity(model)}):
+    by = {"model": model_identity(model), **({} if bits is None else {"bits": bits})}
+    with results.open({"question": question.to_params(), **by}):
         known = {study.name: row for study in studies if (row := results.known(study))}
         try:
             with _bar(len(studies)) as show:
-                found = _answers(Asker(model, question, results), studies, known, replicas, show)
+                found = _answers(Asker(model, question, results, bits=bits), studies, known, replicas, show)
                 for row in found:
                     rows.append(row)
                     _tell(console, row)

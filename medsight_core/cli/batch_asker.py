@@ -30,11 +30,14 @@ Show = Callable[[float], None]  # how much is done
 class Asker:
     """Asks and keeps the answers. The model is loaded at the first study.
 
-    threads: of the processor; torch's own choice when 0.
+    threads: of the processor; torch's own choice when 0. bits: of the language model, as of `load_model`.
     """
 
-    def __init__(self, model: Path, question: Question, results: Results, threads: int = 0) -> None:
-        self.model, self.question, self.results, self._threads = model, question, results, threads
+    def __init__(
+        self, model: Path, question: Question, results: Results, threads: int = 0, bits: int | None = None
+    ) -> None:
+        self.model, self.question, self.results = model, question, results
+        self.bits, self._threads = bits, threads
         self._engine: Engine | None = None
 
     def answer(self, study: Study, show: Show) -> Row:
@@ -83,7 +86,7 @@ class Asker:
             disable_progress_bar()  # ours is enough
             if self._threads:
                 torch.set_num_threads(self._threads)
-            self._engine = Engine.load(self.model)
+            self._engine = Engine.load(self.model, bits=self.bits)
         return self._engine
 
 
@@ -98,7 +101,7 @@ def answers_at_once(asker: Asker, studies: Sequence[Study], replicas: int, show:
     from medsight_core.server.settings import DEFAULT_RESERVE
 
     check_room(replicas, asker.model, DEFAULT_RESERVE)
-    make = functools.partial(Asker, asker.model, asker.question, asker.results, share_of_threads(replicas))
+    make = functools.partial(Asker, asker.model, asker.question, asker.results, share_of_threads(replicas), asker.bits)
     left, news = deque(studies), queue.SimpleQueue[Row | Exception]()
     parts, done = [0.0] * replicas, 0
     with running(replicas, make) as processes:

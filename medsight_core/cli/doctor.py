@@ -83,6 +83,7 @@ def report(machine: Machine, diagnosis: Diagnosis) -> Iterator[Table]:
         ("parameters", f"{count:,}, stored in {stored}"),
         ("weights", ", ".join(f"{gigabytes(count * size)} in {name}" for name, size in sizes.items())),
         ("at most on the CPU", f"{gigabytes(cpu.needs)} in {plain(cpu.precision)}"),
+        *((f"with --bits {bits}", f"{gigabytes(needs)} on the CPU") for bits, needs in diagnosis.small_needs.items()),
         ("at most on a GPU", f"{gigabytes(diagnosis.gpu_needs)} in {stored}"),
     )
     expected, place = diagnosis.expected, diagnosis.best or cpu

@@ -37,6 +37,9 @@ def evaluate(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures that are looked at together.")] = 8,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is one when left out.")] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="8 or 4: keep the language model in so many bits, on cpu; whole when left out.")
+    ] = None,
     filtered: Annotated[
         Path | None,
         typer.Option(help="For diagseg: the authors' shorter list, as records with qa_id or one id a line."),
@@ -75,7 +78,8 @@ def evaluate(
         settings = Settings(
             limit=limit,
             batch_size=batch_size,
-            device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+            device=device or ("cuda" if torch.cuda.is_available() and bits is None else "cpu"),
+            bits=bits,
             filtered=filtered,
             skip_bad=skip_bad,
             tolerance=tolerance,

@@ -28,6 +28,7 @@ def run(
     token: str | None,
     studies: Path,
     model: Path,
+    bits: int | None,
     port: int,
     open_browser: bool,
     console: Console,
@@ -42,7 +43,7 @@ def run(
     with ExitStack() as stack:
         with progress() as phase:
             if server is None:
-                server, token = _own_server(stack, studies, model, phase)
+                server, token = _own_server(stack, studies, model, bits, phase)
             else:
                 phase("Asking the server")
                 _check_server(server, token)
@@ -62,7 +63,9 @@ def run(
             view(server, token or "", port, ready)
 
 
-def _own_server(stack: ExitStack, studies: Path, model: Path, phase: Callable[[str], None]) -> tuple[str, str]:
+def _own_server(
+    stack: ExitStack, studies: Path, model: Path, bits: int | None, phase: Callable[[str], None]
+) -> tuple[str, str]:
     from medsight_core.server.running import running_server
     from medsight_core.server.settings import Settings
     from medsight_core.server.stock import IMAGE_EXTENSIONS
@@ -73,7 +76,7 @@ def _own_server(stack: ExitStack, studies: Path, model: Path, phase: Callable[[s
         phase("Fetching the samples")
         fetch(studies, report=lambda line: None)
     phase("Starting the server")
-    running = stack.enter_context(running_server(Settings(studies=studies, model=model, port=0)))
+    running = stack.enter_context(running_server(Settings(studies=studies, model=model, bits=bits, port=0)))
     return running.address, running.token
 
 

@@ -13,10 +13,14 @@ MODEL_ID = "medsight"
 _SUGGESTIONS = ("Outline {}.", "Is there {}?", "Outline everything you can see.")
 
 
-def describe(config: MedSightConfig) -> dict[str, Any]:
-    """What may be asked of this model, as plain JSON; names and suggestions are listed by modality."""
+def describe(config: MedSightConfig, bits: int | None = None) -> dict[str, Any]:
+    """What may be asked of this model, as plain JSON; names and suggestions are listed by modality.
+
+    bits: of its language model, when they are few: then the version says so, and with it all that shows or keeps one.
+    """
+    version = config.version if bits is None else f"{config.version} ({bits}-bit)"
     return {
-        "model": {"id": MODEL_ID, "version": config.version, "licence": config.licence},
+        "model": {"id": MODEL_ID, "version": version, "licence": config.licence},
         "scopes": [SCOPE_PLANE, SCOPE_RANGE, SCOPE_VOLUME],
         "orientations": list(config.orientations),
         "names": {modality: list(names) for modality, names in config.modality_names.items()},

@@ -6,7 +6,7 @@ It joins what a model costs (`model.costs`) to what a machine has (`engine.machi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -20,6 +20,7 @@ from medsight_core.model.config import MedSightConfig
 from medsight_core.model.costs import Costs, costs_of
 from medsight_core.model.loading import read_config
 from medsight_core.model.official.checkpoints import open_folder
+from medsight_core.model.quantize import BITS, small_bytes
 
 PROMPT_TOKENS = 2048  # a long conversation about one image
 REPLY_TOKENS = 32  # a sentence with a region or two
@@ -63,12 +64,14 @@ class Expectation:
 @dataclass(frozen=True)
 class Diagnosis:
     """parameters, stored: how many and in which precision. places: the GPUs, then the CPU. gpu_needs: bytes that it
-    would take on a GPU. best: the first place where it fits, None without. expected: there, else on the CPU."""
+    would take on a GPU. small_needs: bytes of main memory with the language model in so many bits. best: the first
+    place where it fits, None without. expected: there, else on the CPU."""
 
     parameters: int
     stored: torch.dtype
     places: tuple[Place, ...]
     gpu_needs: int
+    small_needs: Mapping[int, int]
     best: Place | None
     expected: Expectation
 
@@ -88,10 +91,14 @@ class Diagnosis:
                     f"{gigabytes(self.parameters * self.stored.itemsize)} of main memory on the way and "
                     f"{gigabytes(cpu.free)} are free. Close other programs, or use a machine with more."
                 )
-        return (
-            f"The model does not fit: it needs {gigabytes(cpu.needs)} of main memory and {gigabytes(cpu.free)} are "
-            f"free. Use a machine with that much, or a GPU with {gigabytes(self.gpu_needs)} free."
-        )
+        short = f"it needs {gigabytes(cpu.needs)} of main memory and {gigabytes(cpu.free)} are free"
+        more = f"a machine with that much, or a GPU with {gigabytes(self.gpu_needs)} free"
+        for bits, needs in self.small_needs.items():
+            if needs <= cpu.free:
+                return f"The model does not fit as it is: {short}. Ask it with --bits {bits}, which needs " + (
+                    f"{gigabytes(needs)}, or use {more}."
+                )
+        return f"The model does not fit: {short}. Use {more}."
 
 
 def examine_folder(folder: Path, machine: Machine, measure: Measure = measure_speed) -> Diagnosis:
@@ -128,7 +135,9 @@ def examine(
     best = next((place for place in places if place.fits), None)
     place = best or places[-1]
     speed = measure(config, place.device, place.precision)
-    return Diagnosis(parameters, stored, tuple(places), gpu_needs, best, expect(costs, speed, place.precision.itemsize))
+    small_needs = {bits: memory_in_bits(costs, config, parameters, bits) + VOLUME_BYTES for bits in BITS}
+    expected = expect(costs, speed, place.precision.itemsize)
+    return Diagnosis(parameters, stored, tuple(places), gpu_needs, small_needs, best, expected)
 
 
 def memory_needed(costs: Costs, config: MedSightConfig, parameters: int, itemsize: int) -> int:
@@ -137,10 +146,26 @@ def memory_needed(costs: Costs, config: MedSightConfig, parameters: int, itemsiz
     prompt: (keys and values + hidden states of a token) * tokens; `PROMPT_TOKENS`, or the key planes of a volume, which
     are asked in one batch, if these are more. masks: the perceiver's widest maps * planes that are decoded at once.
     """
+    return (parameters + _kept(costs) + _maps(costs, config)) * itemsize
+
+
+def memory_in_bits(costs: Costs, config: MedSightConfig, parameters: int, bits: int) -> int:
+    """The same with the language model in so many bits (`model.quantize`).
+
+    Its small layers, 2 bytes for each other number of it and of the prompt, 4 for what sees and outlines.
+    """
+    wide = 2 * (costs.language_parameters - costs.small_parameters + _kept(costs))
+    sight = CPU_PRECISION.itemsize * (parameters - costs.language_parameters + _maps(costs, config))
+    return math.ceil(small_bytes(costs.small_parameters, bits)) + wide + sight
+
+
+def _kept(costs: Costs) -> int:
     tokens = max(PROMPT_TOKENS, len(KEY_FRACTIONS) * costs.prompt_tokens)
-    at_once = plane_batches(PLANES, config.mask_size)[0].stop
-    numbers = parameters + (costs.cache_per_token + costs.states_per_token) * tokens + costs.mask_maps * at_once
-    return numbers * itemsize
+    return (costs.cache_per_token + costs.states_per_token) * tokens
+
+
+def _maps(costs: Costs, config: MedSightConfig) -> int:
+    return costs.mask_maps * plane_batches(PLANES, config.mask_size)[0].stop
 
 
 def expect(costs: Costs, speed: Speed, itemsize: int) -> Expectation:

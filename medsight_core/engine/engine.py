@@ -83,13 +83,13 @@ class Engine:
         self.memories = PlaneCache()  # of the language model: each image read behind the system's turn
 
     @classmethod
-    def load(cls, model_dir: str | Path, device: str = "cpu") -> Engine:
-        """Load a model folder. Raises ModelError when it is missing, incomplete or does not fit this version."""
-        return cls(*load_model(model_dir, device))
+    def load(cls, model_dir: str | Path, device: str = "cpu", bits: int | None = None) -> Engine:
+        """Load a model folder, its language model in so many ``bits``. Raises what `load_model` raises."""
+        return cls(*load_model(model_dir, device, bits=bits))
 
     def describe(self) -> dict[str, Any]:
         """What may be asked of this model, as plain JSON."""
-        return describe(self.config)
+        return describe(self.config, self.model.bits)
 
     @torch.inference_mode()
     def ask(

@@ -19,10 +19,10 @@ from medsight_core.model.loading import read_config
 
 
 class ServedModel:
-    """What a registry serves, loaded at the first use. Safe to use from several threads."""
+    """What a registry serves, loaded at the first use; bits as of `load_model`. Safe to use from several threads."""
 
-    def __init__(self, registry: Registry, device: str = "cpu") -> None:
-        self.registry, self._device = registry, device
+    def __init__(self, registry: Registry, device: str = "cpu", bits: int | None = None) -> None:
+        self.registry, self.device, self.bits = registry, device, bits
         self._lock = threading.Lock()
         self._engine: tuple[str, Engine] | None = None
         self._config: tuple[str, MedSightConfig] | None = None
@@ -72,7 +72,7 @@ class ServedModel:
             if self._engine is None or self._engine[0] != name:
                 self._engine = None
                 gc.collect()  # before the new one takes memory: a model is in reference cycles
-                self._engine = (name, Engine.load(self._folder(name), self._device))
+                self._engine = (name, Engine.load(self._folder(name), self.device, self.bits))
             return self._engine[1]
 
     def _folder(self, name: str) -> Path:

@@ -51,6 +51,8 @@ class _Reply:
 def fingerprint(folder: Path, model: MedSightModel, options: Options) -> str:
     """What replies depend on beside the question: every file of the model, its precision, device and options."""
     digest = hashlib.sha256(f"{model.dtype} {model.device.type} {options}".encode())
+    if model.bits is not None:
+        digest.update(f"{model.bits} bits".encode())
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix != ".md":
             with path.open("rb") as file:

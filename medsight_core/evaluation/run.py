@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from medsight_core.data.record_file import RecordFile
+from medsight_core.engine.description import describe
 from medsight_core.errors import InputError, NotFoundError
 from medsight_core.evaluation import scoring
 from medsight_core.evaluation.benchmarks import Benchmark, bad_record, benchmark_named, read_cases
@@ -25,6 +26,7 @@ from medsight_core.evaluation.scoring import MaskRules
 from medsight_core.evaluation.summary import Row, Scored, summarise
 from medsight_core.imaging.visible_box import VisibleBox
 from medsight_core.model.loading import load_model
+from medsight_core.model.quantize import check_bits
 
 ALL, FILTERED = "all questions", "filtered list"
 
@@ -37,6 +39,7 @@ class Settings:
 
     limit: ask so many questions only, evenly spread over the set.
     batch_size: questions that are looked at together.
+    bits: of the language model, as of `load_model`.
     filtered: file with the ids of DiagSeg questions that are summarised once more by themselves.
     skip_bad: leave records out that cannot be used, and count them.
     tolerance: of the surface Dice, pixels. seed: of the bootstrap.
@@ -45,6 +48,7 @@ class Settings:
     limit: int | None = None
     batch_size: int = 8
     device: str = "cpu"
+    bits: int | None = None
     filtered: Path | None = None
     skip_bad: bool = False
     tolerance: float = 2.0
@@ -84,11 +88,12 @@ def evaluate(name: str, data: Path, model_dir: Path, out: Path, settings: Settin
     """Ask a model the questions of a benchmark's folder and score the replies.
 
     phase: called with what is going on, and how much of it is done (0..1) or None.
-    Raises InputError for folders, files or records that cannot be used, ModelError for the model.
+    Raises InputError for folders, files, records or settings that cannot be used, ModelError for the model.
     """
     benchmark = benchmark_named(name)
     if settings.filtered is not None and name != "diagseg":
         raise InputError(f"A filtered list was published for diagseg only: leave out --filtered for {name}.")
+    check_bits(settings.bits, settings.device)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -98,7 +103,7 @@ def evaluate(name: str, data: Path, model_dir: Path, out: Path, settings: Settin
     cases = [cases[place] for place in _spread(len(cases), settings.limit)]
     listed = None if settings.filtered is None else _listed(settings.filtered)
     phase("Loading the model", None)
-    model, processor = load_model(model_dir, settings.device)
+    model, processor = load_model(model_dir, settings.device, bits=settings.bits)
     predictor = Predictor(model, processor, settings.options, fingerprint(model_dir, model, settings.options))
     store = PredictionStore(out)
     cases = _ask(cases, predictor, store, settings, bad, lambda done: phase("Asking the model", done))
@@ -116,7 +121,7 @@ def evaluate(name: str, data: Path, model_dir: Path, out: Path, settings: Settin
         sets[FILTERED] = summarise(chosen, settings.seed)
     about = {
         "model": {
-            "version": config.version,
+            "version": describe(processor.config, settings.bits)["model"]["version"],
             "licence": config.licence,
             "vision_layer": config.vision_layer,
             "code_state": config.code_state,

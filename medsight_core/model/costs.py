@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from medsight_core.model.config import MedSightConfig
 from medsight_core.model.medsight import MedSightModel
+from medsight_core.model.quantize import small_layers
 
 QUESTION_TOKENS = 64  # words of a question with what the chat format puts around them
 
@@ -26,6 +27,7 @@ class Costs:
 
     parameters: of all parts. step_parameters: of those read for each token of a reply, the language model without its
         token table, of which a step takes one row.
+    language_parameters, small_parameters: the language model's, and of these what `model.quantize` makes small.
     cache_per_token: keys and values, 2 * layers * key-value heads * head size.
     states_per_token: hidden states that generation keeps for the codes, (layers + 1) * width.
     mask_maps: the perceiver's widest moment for one plane, at the mask's size m: m^2 * (3 * D + 2 * heads * head size),
@@ -38,6 +40,8 @@ class Costs:
 
     parameters: int
     step_parameters: int
+    language_parameters: int
+    small_parameters: int
     cache_per_token: int
     states_per_token: int
     mask_maps: int
@@ -65,6 +69,8 @@ def costs_of(config: MedSightConfig) -> Costs:
     return Costs(
         parameters=_count(model),
         step_parameters=step_parameters,
+        language_parameters=_count(model.language),
+        small_parameters=sum(layer.weight.numel() for layer in small_layers(model.language).values()),
         cache_per_token=2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim,
         states_per_token=(text.num_hidden_layers + 1) * text.hidden_size,
         mask_maps=config.mask_size**2 * (3 * width + 2 * perceiver.num_heads * perceiver.head_dim),

@@ -20,6 +20,7 @@ from medsight_core.model.base_language import base_folder, read_language
 from medsight_core.model.config import MedSightConfig
 from medsight_core.model.medsight import MedSightModel
 from medsight_core.model.processor import MedSightProcessor
+from medsight_core.model.quantize import check_bits, quantize
 
 WEIGHTS = "model.safetensors"
 
@@ -45,17 +46,22 @@ def read_config(folder: str | Path) -> MedSightConfig:
     return config
 
 
-def load_model(folder: str | Path, device: str = "cpu", merge: bool = True) -> tuple[MedSightModel, MedSightProcessor]:
+def load_model(
+    folder: str | Path, device: str = "cpu", merge: bool = True, bits: int | None = None
+) -> tuple[MedSightModel, MedSightProcessor]:
     """Model and processor of a folder, in float32 on a CPU and in the stored precision elsewhere.
 
     merge: fold the adapter of a folder that stands on a base language model into it; false keeps both apart, to train
     the adapter and to save without the base.
-    Raises ModelError when it is missing, incomplete or does not fit this version, and for a device that is not there;
-    NotFoundError when its base language model is not installed.
+    bits: 8 or 4 to keep the language model's layers in so many (`model.quantize`), to answer with on a CPU.
+    Raises what `check_bits` raises; ModelError when it is missing, incomplete or does not fit this version, and for a
+    device that is not there; NotFoundError when its base language model is not installed.
     """
+    check_bits(bits, device)
     config = read_config(folder)
     processor = MedSightProcessor.from_pretrained(folder, config)
-    dtype: Any = torch.float32 if device == "cpu" else config.dtype  # half precision is slow or absent on many CPUs
+    # Half precision is slow or absent on many CPUs. What is not converted stays in the file until it is used.
+    dtype: Any = torch.float32 if device == "cpu" and bits is None else config.dtype
     base = base_folder(config.base_language) if config.base_language else None
     try:
         if base is None:
@@ -70,6 +76,8 @@ def load_model(folder: str | Path, device: str = "cpu", merge: bool = True) -> t
             f"The weights in {folder} do not fit this version ({len(wrong)} keys, the first is {wrong[0]}): "
             "save or convert the model again."
         )
+    if bits is not None:
+        quantize(model, bits)
     try:
         torch.nn.Module.to(model, device)  # its override in transformers is not typed
     except (RuntimeError, AssertionError) as error:

@@ -27,6 +27,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
+from medsight_core.errors import ModelError
 from medsight_core.model.adapter import save_parts
 from medsight_core.model.codebook import Codebook
 from medsight_core.model.config import ConvolutionalTowerConfig, MedSightConfig, VisionConfig
@@ -85,6 +86,7 @@ class MedSightModel(PreTrainedModel):
     base_model_prefix = ""
     main_input_name = "pixel_values"
     _supports_sdpa = True
+    bits: int | None = None  # of the language model's layers, once `model.quantize` made them small
     _no_split_modules = ["CLIPEncoderLayer", "Stage", "Qwen3DecoderLayer", "LlamaDecoderLayer"]  # noqa: RUF012
 
     def __init__(self, config: MedSightConfig, language: PreTrainedModel | None = None) -> None:
@@ -103,7 +105,12 @@ class MedSightModel(PreTrainedModel):
         """Nothing to do: every part initialises itself in its constructor."""
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:  # type: ignore[override]
-        """Write config.json and the weights; without the base's, in half precision, where the model stands on one."""
+        """Write config.json and the weights; without the base's, in half precision, where the model stands on one.
+
+        Raises ModelError for a model in 8 or 4 bits.
+        """
+        if self.bits is not None:
+            raise ModelError(f"A model in {self.bits} bits cannot be saved: load it without bits to save it.")
         if self.config.base_language:
             save_parts(self, Path(save_directory))
         else:
@@ -130,12 +137,13 @@ class MedSightModel(PreTrainedModel):
     def image_tokens(self, features: ImageFeatures) -> Tensor:
         """(B, L, H): patches row by row, then region vectors, projected to the language model's width.
 
-        L = config.num_image_tokens: h*w + N, or fewer where the patches are pooled.
+        L = config.num_image_tokens: h*w + N, or fewer where the patches are pooled. In the token table's precision.
         """
         patches = features.patches  # (B, h, w, D)
         if (pool := self.config.pool_patches) > 1:
             patches = F.avg_pool2d(patches.permute(0, 3, 1, 2), pool).permute(0, 2, 3, 1)
-        return self.image_to_text(torch.cat([patches.flatten(1, 2), features.regions], dim=1))
+        tokens = self.image_to_text(torch.cat([patches.flatten(1, 2), features.regions], dim=1))
+        return tokens.to(self.get_input_embeddings().weight.dtype)
 
     def splice(self, ids: Sequence[int], images: Tensor) -> Tensor:
         """Embeddings (T, H) of a prompt whose k-th `IMAGE_SENTINEL` is replaced by ``images[k]`` (n, L, H).
@@ -250,7 +258,7 @@ class MedSightModel(PreTrainedModel):
 
     def decode(self, patches: Tensor, code_states: Tensor) -> PerceiverOutput:
         """Second perceiver pass: masks and classes of ``code_states`` (B, n, H) on ``patches`` (B, h, w, D)."""
-        queries = self.text_to_image(code_states)
+        queries = self.text_to_image(code_states.to(patches.dtype))
         if self.config.decode_jointly or queries.shape[1] == 1:
             return self.perceiver(patches, queries)
         parts = [self.perceiver(patches, queries[:, i : i + 1]) for i in range(queries.shape[1])]

@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--host", default=Settings.host)
     parser.add_argument("--port", type=int, default=Settings.port)
     parser.add_argument("--device", default=Settings.device)
+    parser.add_argument("--bits", type=int)
     parser.add_argument("--max-upload-bytes", type=int, default=Settings.max_upload_bytes)
     parser.add_argument("--training-data", type=Path)
     parser.add_argument("--reserve-bytes", type=int, default=Settings.reserve_bytes)

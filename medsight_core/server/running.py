@@ -58,6 +58,8 @@ def running_server(
         "--reserve-bytes": settings.reserve_bytes,
         "--replicas": settings.replicas,
     }
+    if settings.bits is not None:
+        arguments["--bits"] = settings.bits
     if settings.training_data is not None:
         arguments["--training-data"] = settings.training_data
     command = [sys.executable, "-m", program]

@@ -105,6 +105,7 @@ def welcome(settings: Settings, show_token: bool) -> list[str]:
         f"Token:           {settings.token if show_token else f'the one you gave (as in {TOKEN_ENVIRONMENT})'}",
         "In 3D Slicer:    module MedSIGHT, enter this address and token, press Connect.",
         f"Studies:         {settings.studies}",
+        *([] if settings.bits is None else [f"Language model:  in {settings.bits} bits"]),
         NOTICE,
         "Stop with Ctrl+C.",
     ]

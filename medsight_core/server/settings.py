@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medsight_core.errors import InputError, ModelError
+from medsight_core.model.quantize import check_bits
 from medsight_core.protocol import DEFAULT_PORT, MAX_UPLOAD_BYTES, TOKEN_ENVIRONMENT
 from medsight_core.server.memory import total_memory
 from medsight_core.server.replicas import check_count
@@ -30,13 +31,14 @@ class Settings:
     port: 0 asks the system for a free one.
     token: what clients must send; "" (the default) generates one. Hidden from ``repr``, so that no log can hold it.
     device: torch device that the engine runs on.
+    bits: 8 or 4 to keep the language model in so many, None for all of it.
     max_upload_bytes: largest request body that an upload may have.
     training_data: folder whose folders hold data prepared for the stages of training, None for none.
     reserve_bytes: memory that must stay free; a question that would take of it is refused until there is more.
     replicas: how many processes hold the model and answer; with 1, the default, this one does it itself.
     token_generated: whether nobody but this process knows the token yet.
 
-    Raises InputError or ModelError, naming the setting, its value and the fix.
+    Raises InputError or ModelError, naming the setting, its value and the fix; NotFoundError for bits without torchao.
     """
 
     studies: Path
@@ -45,6 +47,7 @@ class Settings:
     port: int = DEFAULT_PORT
     token: str = field(default="", repr=False)
     device: str = "cpu"
+    bits: int | None = None
     max_upload_bytes: int = MAX_UPLOAD_BYTES
     training_data: Path | None = None
     reserve_bytes: int = DEFAULT_RESERVE
@@ -63,6 +66,7 @@ class Settings:
         self._check_folders()
         self._check_address()
         self._check_token()
+        check_bits(self.bits, self.device)
         if self.max_upload_bytes < 1:
             raise InputError(f"The upload limit of {self.max_upload_bytes} bytes lets no image in: give more than 0.")
         total = total_memory()

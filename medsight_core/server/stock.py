@@ -30,6 +30,8 @@ def configure(settings: Settings) -> None:
     absent.install()
     app_dir = _app_dir()
     conf = {"model": str(settings.model), "device": settings.device, "replicas": str(settings.replicas)}
+    if settings.bits is not None:
+        conf["bits"] = str(settings.bits)
     if settings.training_data is not None:
         conf["training_data"] = str(settings.training_data)
     os.environ.update(

@@ -113,6 +113,25 @@ def test_ask_about_planes_as_json(medsight, image, tiny_model_dir, tmp_path, pla
     assert json.loads(result.stdout)["scope"] == scope
 
 
+def test_the_answer_tells_its_bits(medsight, image, tiny_model_dir, tmp_path):
+    pytest.importorskip("torchao")
+    asked = (
+        "ask",
+        image,
+        "Outline the right lung.",
+        "--model",
+        tiny_model_dir,
+        "--bits",
+        "8",
+        "-o",
+        tmp_path,
+        "--json",
+    )
+    result = medsight(*asked)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["model"]["version"] == "tiny (8-bit)"
+
+
 # ask, refused
 
 
@@ -130,6 +149,11 @@ def test_ask_about_planes_as_json(medsight, image, tiny_model_dir, tmp_path, pla
             ["--server", "http://127.0.0.1:1", "--model", "here"],
             "The server answers with its own model: leave out --model, or --server to answer here.",
         ),
+        (
+            ["--server", "http://127.0.0.1:1", "--bits", "8"],
+            "The server answers with its own model: leave out --bits, or --server to answer here.",
+        ),
+        (["--bits", "5"], "The language model cannot be kept in 5 bits: use 8 or 4, or leave it out for all."),
         (["--modality", "PET"], "Unknown modality 'PET': use one of CT, MR, US, XR, OT."),
     ],
 )

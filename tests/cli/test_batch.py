@@ -123,6 +123,14 @@ def test_an_answer_is_that_of_ask(medsight, pair, out, tiny_model_dir, tmp_path)
     assert told(out / "a.nii.gz") == told(tmp_path / "one")
 
 
+def test_answers_of_few_bits_are_not_taken_for_those_of_all(medsight, pair, out):
+    pytest.importorskip("torchao")
+    assert medsight(pair, "--plane", "axial:2", "--bits", "8").exit_code == 0
+    answer = json.loads((out / "a.nii.gz" / "answer.json").read_text())
+    assert answer["model"]["version"] == "tiny (8-bit)"
+    assert "holds answers to another question or of another model" in medsight(pair, "--plane", "axial:2").stderr
+
+
 def test_the_summary_as_json_lines(medsight, pair, out):
     result = medsight(pair, "--summary", "jsonl")
     assert result.exit_code == 0, result.stderr

@@ -62,8 +62,10 @@ def test_the_official_size_where_it_does_not_fit(doctor):
     assert table["parameters"] == "8,644,966,646, stored in bfloat16"
     assert table["weights"] == "34.6 GB in float32, 17.3 GB in bfloat16"
     assert "on the CPU in float32, if it fitted" in result.stdout
+    assert table["with --bits 8"] == "14.3 GB on the CPU"
+    assert table["with --bits 4"] == "11.7 GB on the CPU"
     assert result.stdout.splitlines()[-1].startswith(
-        "The model does not fit: it needs 39.2 GB of main memory and 16.0 GB"
+        "The model does not fit as it is: it needs 39.2 GB of main memory and 16.0 GB are free. Ask it with --bits 8,"
     )
 
 

@@ -13,7 +13,15 @@ import pytest
 import torch
 from tiny_model import tiny_config
 
-from medsight_core.engine.doctor import VOLUME_BYTES, examine, examine_folder, expect, gigabytes, memory_needed
+from medsight_core.engine.doctor import (
+    VOLUME_BYTES,
+    examine,
+    examine_folder,
+    expect,
+    gigabytes,
+    memory_in_bits,
+    memory_needed,
+)
 from medsight_core.engine.engine import Engine
 from medsight_core.engine.machine import Gpu, Machine, Speed
 from medsight_core.errors import ModelError
@@ -65,11 +73,21 @@ def test_a_small_gpu_is_passed_over(official):
 
 
 def test_it_fits_nowhere(official):
-    found = official(16, 12)
+    found = official(11, 12)
     assert found.best is None
     assert found.verdict == (
-        "The model does not fit: it needs 39.2 GB of main memory and 16.0 GB are free. Use a machine with that much, "
+        "The model does not fit: it needs 39.2 GB of main memory and 11.0 GB are free. Use a machine with that much, "
         "or a GPU with 19.1 GB free."
+    )
+
+
+@pytest.mark.parametrize(("free", "bits", "needs"), [(16, 8, "14.3"), (14, 4, "11.7")])
+def test_it_fits_with_few_bits(official, free, bits, needs):
+    found = official(free)
+    assert found.best is None
+    assert found.verdict == (
+        f"The model does not fit as it is: it needs 39.2 GB of main memory and {free}.0 GB are free. Ask it with "
+        f"--bits {bits}, which needs {needs} GB, or use a machine with that much, or a GPU with 19.1 GB free."
     )
 
 
@@ -92,8 +110,21 @@ def test_memory_is_weights_prompt_and_masks():
     assert memory_needed(official, MedSightConfig(), 0, 2) == (prompt + official.mask_maps) * 2
 
 
+def test_memory_in_few_bits_is_small_layers_and_the_rest():
+    costs, official = costs_of(tiny_config()), costs_of(MedSightConfig())
+    prompt, masks = (costs.cache_per_token + costs.states_per_token) * 2048, costs.mask_maps * 32
+    rest = costs.language_parameters - costs.small_parameters
+    parameters = costs.language_parameters + 1000
+    wide = 2 * (rest + prompt) + 4 * (1000 + masks)
+    assert memory_in_bits(costs, tiny_config(), parameters, 8) == costs.small_parameters + wide
+    assert memory_in_bits(costs, tiny_config(), parameters, 4) == costs.small_parameters * 5 // 8 + wide
+    assert official.small_parameters == 36 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 12288)
+
+
 def test_time_is_arithmetic_over_speed():
-    costs = Costs(1, 2 * 10**9, 1, 1, 1, see=5 * 10**9, regions=10**10, decode=2 * 10**10, read=10**11, prompt_tokens=9)
+    costs = Costs(
+        1, 2 * 10**9, 1, 1, 1, 1, 1, see=5 * 10**9, regions=10**10, decode=2 * 10**10, read=10**11, prompt_tokens=9
+    )
     found = expect(costs, SPEED, itemsize=2)
     token = 4e9 / 2e10 + 0.01
     assert found.look == pytest.approx(0.1 + 0.2)

@@ -16,7 +16,7 @@ from medsight_core import Answer, Region
 from medsight_core.engine.registry import Registry
 from medsight_core.engine.served import ServedModel
 from medsight_core.errors import InputError, ModelError, NotFoundError
-from monailabel_app.lib.infers.medsight import MedSightInfer, label_names, model_folder
+from monailabel_app.lib.infers.medsight import MedSightInfer, few_bits, label_names, model_folder
 
 
 @pytest.fixture
@@ -45,6 +45,16 @@ def test_before_loading_it_describes_the_model_from_its_config(tiny_model_dir, t
     assert told["model"]["version"] == "tiny"
     assert told["names"] == {"CT": ["right lung", "left lung"], "MR": ["left thalamus"]}
     assert told["suggestions"]["CT"]
+
+
+def test_bits_come_with_the_configuration_and_are_told(tiny_model_dir, tmp_path):
+    pytest.importorskip("torchao")
+    assert [few_bits({}), few_bits({"bits": ""}), few_bits({"bits": "8"})] == [None, None, 8]
+    with pytest.raises(InputError, match=r"^The language model cannot be kept in many bits: use 8 or 4"):
+        few_bits({"bits": "many"})
+    task = MedSightInfer(ServedModel(Registry(tmp_path, tiny_model_dir), bits=8))
+    assert task.describe()["model"]["version"] == "tiny (8-bit)"
+    assert task.engine().describe()["model"]["version"] == "tiny (8-bit)"
 
 
 def test_the_engine_is_loaded_once(tiny_model_dir, tmp_path):

@@ -41,6 +41,12 @@ def test_the_welcome_says_how_to_connect(settings):
     assert "module MedSIGHT, enter this address and token" in text
     assert "Research use only" in text
     assert "WARNING" not in text
+    assert "bits" not in text
+
+
+def test_the_welcome_says_how_many_bits_there_are(settings):
+    pytest.importorskip("torchao")
+    assert "Language model:  in 4 bits" in welcome(settings(bits=4), show_token=True)
 
 
 def test_a_token_that_was_given_is_not_printed(settings):

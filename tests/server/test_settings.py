@@ -44,6 +44,8 @@ def test_the_token_is_not_in_the_repr(folders):
         ({"token": "short"}, InputError, "The token must have at least 16 printable ASCII characters"),
         ({"token": "with a blank inside it"}, InputError, "without blanks"),
         ({"token": "ümläut-ümläut-ümläut"}, InputError, "printable ASCII"),
+        ({"bits": 2}, InputError, "The language model cannot be kept in 2 bits: use 8 or 4"),
+        ({"bits": 8, "device": "cuda"}, InputError, "8 bits are for the CPU, not for 'cuda'"),
         ({"max_upload_bytes": 0}, InputError, "The upload limit of 0 bytes lets no image in"),
     ],
 )

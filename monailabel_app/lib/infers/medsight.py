@@ -26,6 +26,7 @@ from medsight_core.errors import ModelError
 from medsight_core.imaging.segmentation_file import write_labelmap, write_masks, write_segmentation
 from medsight_core.imaging.shelf import VolumeShelf
 from medsight_core.imaging.volume import Volume, read_volume
+from medsight_core.model.quantize import check_bits
 from medsight_core.protocol import EXTENSION_SEGMENTATION, PACKED_EXTENSIONS, PLAIN_EXTENSIONS
 from medsight_core.server.memory import resident_memory
 from medsight_core.server.metrics import Cache
@@ -78,7 +79,7 @@ class MedSightInfer(InferTask):
 
     def describe(self) -> dict[str, Any]:
         """What may be asked (`Engine.describe`), and whether the weights are ``loaded``. Never waits for a load."""
-        return {**describe(self._served.config()), "loaded": self.loaded}
+        return {**describe(self._served.config(), self._served.bits), "loaded": self.loaded}
 
     def caches(self) -> Mapping[str, Cache]:
         """What is kept to be quicker the next time, by what it is."""
@@ -174,6 +175,14 @@ def model_folder(conf: Mapping[str, Any]) -> Path:
     if not model:
         raise ModelError(f"No model folder is named: start with --conf model DIR or set {MODEL_ENVIRONMENT}.")
     return Path(model)
+
+
+def few_bits(conf: Mapping[str, Any]) -> int | None:
+    """The bits of the language model from the app's ``conf``, None for all. Raises what `check_bits` raises."""
+    bits: Any = conf.get("bits") or None
+    bits = int(bits) if str(bits).isdecimal() else bits
+    check_bits(bits, conf.get("device", "cpu"))
+    return bits
 
 
 def label_names(answer: Answer) -> dict[str, int]:

@@ -60,11 +60,11 @@ class State:
 class Replica:
     """A `MedSightInfer` in a process of its own, and what it is told to do; every call tells its `State`."""
 
-    def __init__(self, registry: Registry, device: str, threads: int, scratch: str) -> None:
-        """threads: of the processor. scratch: folder for files on their way out."""
+    def __init__(self, registry: Registry, device: str, bits: int | None, threads: int, scratch: str) -> None:
+        """device, bits: as of `ServedModel`. threads: of the processor. scratch: folder for files on their way out."""
         torch.set_num_threads(threads)
         tempfile.tempdir = scratch
-        self._served = ServedModel(registry, device)
+        self._served = ServedModel(registry, device, bits)
         self._infer = MedSightInfer(self._served)
 
     def answer(
@@ -101,14 +101,14 @@ class ReplicatedInfer(MedSightInfer):
     They are started by `start`, `load` or the first question; when one has died, it loads its model at once.
     """
 
-    def __init__(self, served: ServedModel, device: str, places: Places) -> None:
+    def __init__(self, served: ServedModel, places: Places) -> None:
         """Start nothing. Raises ModelError when the configuration is unusable."""
         super().__init__(served)
         self._places = places
         self._states: list[State | None] = [None] * places.count
         self._keys: dict[tuple[Any, ...], str] = {}
         threads = share_of_threads(places.count)
-        make = functools.partial(Replica, served.registry, device, threads, tempfile.gettempdir())
+        make = functools.partial(Replica, served.registry, served.device, served.bits, threads, tempfile.gettempdir())
         self._replicas = Replicas(places.count, make)
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
