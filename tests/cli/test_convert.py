@@ -175,16 +175,19 @@ def desk(tmp_path_factory):
 def test_the_document_has_commands():
     assert [shlex.split(command)[:2] for command in COMMANDS] == [
         ["medsight", "convert"], ["medsight", "convert"], ["medsight", "convert"], ["medsight", "ask"],
-        ["medsight", "serve"], ["python", "-m"], ["medsight", "convert"],
+        ["medsight", "serve"], ["pip", "install"], ["medsight", "ask"], ["medsight", "serve"],
+        ["python", "-m"], ["medsight", "convert"],
     ]  # fmt: skip
 
 
 def assert_serves(options):
     """The command's own work, at a free port; the licence reaches whoever connects."""
-    settings = Settings(studies=Path(options["--studies"]), model=Path(options["--model"]), port=0)
+    bits = int(options["--bits"]) if "--bits" in options else None
+    settings = Settings(studies=Path(options["--studies"]), model=Path(options["--model"]), bits=bits, port=0)
     with running_server(settings) as server, MedSightClient(server.address, server.token) as client:
         model = client.info().model
-    assert (model.version, model.licence) == ("medsight_full_instruct", "not stated by the authors")
+    version = "medsight_full_instruct" if bits is None else f"medsight_full_instruct ({bits}-bit)"
+    assert (model.version, model.licence) == (version, "not stated by the authors")
 
 
 @pytest.mark.slow
@@ -195,6 +198,9 @@ def test_the_documented_commands_work(convert, desk, monkeypatch):
         program, *arguments = shlex.split(command)
         if arguments[0] == "serve":
             assert_serves(dict(zip(arguments[1::2], arguments[2::2])))
+        elif program == "pip":
+            assert arguments == ["install", "medsight[quant]"]
+            assert "\nquant = [" in (ROOT / "pyproject.toml").read_text("utf-8")
         elif program == "python":
             done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
