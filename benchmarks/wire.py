@@ -70,6 +70,9 @@ class WithoutModel:
     def sessions(self) -> Any:
         return self._sessions
 
+    def image_key(self, path: str) -> str:
+        return ""  # there is one place that answers
+
     def infer(self, asked: dict[str, Any]) -> dict[str, Any]:
         volume = self._shelf.read(asked["image"], "CT")
         answer, extension = outlined(volume.shape), asked["result_extension"]
