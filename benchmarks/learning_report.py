@@ -114,12 +114,13 @@ def _goal(rows: Sequence[Row]) -> list[str]:
         return []
     rises = [_mean(row["dice"]) - _mean(rows[0]["dice"]) for row in same]
     lost = [_mean(row["reference"]) - _mean(rows[0]["reference"]) for row in same]
+    threads = [row["machine"].partition(" of ")[0] for row in same]
     minutes, asking = ([row[name] / 60 for row in same] for name in ("seconds", "reference_seconds"))
     return [
         f"**The goal** with {GOAL['size']} cases: a rise of {GOAL['rise']:.2f}, a loss of {MOST_LOST:g} at most on the "
         f"reference set, {GOAL['minutes']} minutes. Measured, one figure a seed: {_list(rises, '+.3f')}; "
-        f"{_list(lost, '+.3f')}; {_list(minutes, '.1f')} minutes, and {_list(asking, '.1f')} each time that the "
-        "reference set is asked about, which is done before and after.",
+        f"{_list(lost, '+.3f')}; {_list(minutes, '.1f')} minutes on {', '.join(threads)}, and {_list(asking, '.1f')} "
+        "each time that the reference set is asked about, which is done before and after.",
         "",
     ]
 
