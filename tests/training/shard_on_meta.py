@@ -33,7 +33,7 @@ def main(name: str, checkpointing: bool) -> None:
         task = stage.build(MedSightModel(MedSightConfig()), stage.ours)
     whole = {key: parameter.shape for key, parameter in task.named_parameters()}
     with tempfile.TemporaryDirectory() as folder:
-        recipe = replace(stage.recipe, checkpointing=checkpointing)
+        recipe = replace(stage.recipe, checkpointing=checkpointing, precision="bf16")  # of the GPUs that it is for
         trainer = StageTrainer(task, recipe, Path(folder), [None], [None], list, print, fsdp=True)  # no step is made
         plugin = trainer.accelerator.state.fsdp_plugin
         plugin.cpu_ram_efficient_loading = False  # there is nothing to hand out
