@@ -98,7 +98,9 @@ def test_rounded_weights_learn_alike(grounded, start_model, tmp_path):
         *TWO, str(HERE / "shard_on_cpu.py"), "train", "instruct", "--model", str(start_model), "--data", str(grounded),
         "--steps", "4", "--batch", "4", "--set", "log_every=1", "--set", "max_length=4000", "--lr", "0.01", "--fsdp",
     ]  # fmt: skip
-    python(*command, "--out", str(tmp_path / "bf16"))  # with checkpointing too, as the paper's preset has it
+    python(
+        *command, "--out", str(tmp_path / "bf16"), "--set", "precision=bf16"
+    )  # with checkpointing too, as the paper's preset has it
     python(*command, "--out", str(tmp_path / "fp32"), "--set", "precision=fp32", "--set", "checkpointing=false")
     assert losses(tmp_path / "bf16") == pytest.approx(losses(tmp_path / "fp32"), rel=0.02)
     assert losses(tmp_path / "bf16")[-1] < losses(tmp_path / "bf16")[0]
