@@ -120,7 +120,7 @@ def expected(engine: Engine, user: User) -> list[str]:
         engine.cache.clear()
         engine.memories.clear()
         question = parse_question({"scope": "volume", **asked})
-        answer = engine.ask(volume, question.prompt, question.scope, question.plane, question.history)
+        answer = engine.answer(volume, question)
         digests.append(digest(answer, {region.label: region.mask for region in answer.regions}))
     return digests
 

@@ -24,6 +24,7 @@ from medsight_core.cli.batch import batch
 from medsight_core.cli.doctor import doctor
 from medsight_core.cli.evaluate import evaluate
 from medsight_core.cli.failures import guarded
+from medsight_core.cli.options import BitsOption, ModelOption
 from medsight_core.cli.preannotate import preannotate
 from medsight_core.cli.view import DEFAULT_VIEW_PORT
 from medsight_core.errors import InputError, MedSightError, ServerError
@@ -57,13 +58,6 @@ _STEPS = {
 }
 
 StudiesOption = Annotated[Path, typer.Option(help="Folder with the images that may be asked by id.")]
-ModelOption = Annotated[
-    Path | None, typer.Option(help="Folder of the model; the small model that ships with MedSIGHT when left out.")
-]
-BitsOption = Annotated[
-    int | None,
-    typer.Option(help="8 or 4: keep the language model in so many bits, to take less memory; whole when left out."),
-]
 TokenOption = Annotated[
     str | None,
     typer.Option(
@@ -280,17 +274,7 @@ def _ask_here(volume: Volume, question: Question, model: Path, bits: int | None,
     def report(step: str, fraction: float) -> None:
         phase(_STEPS.get(step, step), fraction)
 
-    engine = Engine.load(model, bits=bits)
-    return engine.ask(
-        volume,
-        question.prompt,
-        scope=question.scope,
-        plane=question.plane,
-        window=question.window,
-        threshold=question.threshold,
-        progress=report,
-        say=phase.say,
-    )
+    return Engine.load(model, bits=bits).answer(volume, question, report, phase.say)
 
 
 def _ask_server(

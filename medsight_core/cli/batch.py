@@ -19,6 +19,7 @@ from medsight_core.cli import failures
 from medsight_core.cli.batch_asker import Asker, Show, answers_at_once
 from medsight_core.cli.batch_results import FAILED, SUMMARY_KINDS, Results, Row
 from medsight_core.cli.failures import guarded
+from medsight_core.cli.options import BitsOption, ModelOption
 from medsight_core.errors import InputError, MedSightError
 from medsight_core.protocol import SCOPE_PLANE, SCOPE_RANGE, SCOPE_VOLUME, is_range, parse_question
 
@@ -35,13 +36,8 @@ def batch(
         str | None, typer.Option(help="Ask about one plane, such as axial:42, or some, axial:10-20.")
     ] = None,
     summary: Annotated[str, typer.Option(help="Format of the summary: csv or jsonl.")] = "csv",
-    model: Annotated[
-        Path | None, typer.Option(help="Folder of the model; the small model that ships with MedSIGHT when left out.")
-    ] = None,
-    bits: Annotated[
-        int | None,
-        typer.Option(help="8 or 4: keep the language model in so many bits, to take less memory; whole when left out."),
-    ] = None,
+    model: ModelOption = None,
+    bits: BitsOption = None,
     modality: Annotated[str | None, typer.Option(help="CT, MR, US, XR or OT; guessed when left out.")] = None,
     window: Annotated[str | None, typer.Option(help="Window preset, such as lung; chosen when left out.")] = None,
     threshold: Annotated[

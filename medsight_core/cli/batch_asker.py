@@ -63,15 +63,7 @@ class Asker:
         question, begun = self.question, time.monotonic()
         stamp = study.stamp()  # before reading: what changes meanwhile is asked again
         volume = read_volume(study.path, question.modality)
-        answer = engine.ask(
-            volume,
-            question.prompt,
-            scope=question.scope,
-            plane=question.plane,
-            window=question.window,
-            threshold=question.threshold,
-            progress=report,
-        )
+        answer = engine.answer(volume, question, report)
         engine.cache.clear()  # nobody asks about this image again
         engine.memories.clear()
         return self.results.keep(study, stamp, volume, answer, time.monotonic() - begun)

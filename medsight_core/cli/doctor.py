@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from medsight_core.cli.failures import guarded
+from medsight_core.cli.options import ModelOption
 from medsight_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ console = Console(highlight=False)
 
 @guarded
 def doctor(
-    model: Annotated[
-        Path | None, typer.Option(help="Folder of the model; the small model that ships with MedSIGHT when left out.")
-    ] = None,
+    model: ModelOption = None,
     config: Annotated[str | None, typer.Option(help=f"A model without its weights: {OFFICIAL}, the paper's.")] = None,
 ) -> None:
     """Tell whether this machine can run a model, where, and how fast.

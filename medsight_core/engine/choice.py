@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -53,17 +54,15 @@ def choose(
     doubts = np.array([impression.uncertainty for impression in impressions])
     if strategy == "uncertainty":
         scores = doubts
+        reason = partial(_doubt_in_words, impressions, doubts)
     elif strategy == "diversity":
         scores = _unlikeness(impressions, seen)
+        reason = partial(_distance_in_words, scores, bool(seen))
     else:
         scores = _doubt_covered(impressions, doubts, seen)
+        reason = partial(_covered_in_words, scores, doubts, bool(seen))
     best = int(scores.argmax())
-    reason = {
-        "uncertainty": lambda: _doubt_in_words(impressions[best], doubts, best),
-        "diversity": lambda: _distance_in_words(scores, best, bool(seen)),
-        "hybrid": lambda: _covered_in_words(scores, doubts, best, bool(seen)),
-    }[strategy]()
-    return Choice(names[best], round(float(scores[best]), 4), reason)
+    return Choice(names[best], round(float(scores[best]), 4), reason(best))
 
 
 def _unlikeness(impressions: Sequence[Impression], seen: Sequence[Impression]) -> np.ndarray:
@@ -86,7 +85,8 @@ def _vectors(impressions: Sequence[Impression]) -> np.ndarray:
     return np.stack([impression.vector for impression in impressions])
 
 
-def _doubt_in_words(impression: Impression, doubts: np.ndarray, best: int) -> str:
+def _doubt_in_words(impressions: Sequence[Impression], doubts: np.ndarray, best: int) -> str:
+    impression = impressions[best]
     parts = [("its outlines are vague", impression.outlines)]
     if impression.presence is not None and impression.planes is not None:
         parts.append((f"it cannot tell whether the {impression.doubtful} is there", impression.presence))
@@ -95,13 +95,13 @@ def _doubt_in_words(impression: Impression, doubts: np.ndarray, best: int) -> st
     return f"The model is unsure here ({doubts[best]:.2f}, {_usual(doubts)}): above all, {because}."
 
 
-def _distance_in_words(distances: np.ndarray, best: int, any_seen: bool) -> str:
+def _distance_in_words(distances: np.ndarray, any_seen: bool, best: int) -> str:
     if not any_seen:
         return "Nothing is labelled yet, and it is the most typical of what waits."
     return f"It is unlike what has been labelled or handed out ({distances[best]:.2f}, {_usual(distances)})."
 
 
-def _covered_in_words(covered: np.ndarray, doubts: np.ndarray, best: int, any_seen: bool) -> str:
+def _covered_in_words(covered: np.ndarray, doubts: np.ndarray, any_seen: bool, best: int) -> str:
     others = "that are unlike what has been labelled or handed out" if any_seen else "that wait"
     return (
         f"It stands for cases {others}, doubtful ones above all ({covered[best]:.2f}, {_usual(covered)}); "

@@ -16,11 +16,10 @@ _SUGGESTIONS = ("Outline {}.", "Is there {}?", "Outline everything you can see."
 def describe(config: MedSightConfig, bits: int | None = None) -> dict[str, Any]:
     """What may be asked of this model, as plain JSON; names and suggestions are listed by modality.
 
-    bits: of its language model, when they are few: then the version says so, and with it all that shows or keeps one.
+    bits: of its language model, as of `version_of`.
     """
-    version = config.version if bits is None else f"{config.version} ({bits}-bit)"
     return {
-        "model": {"id": MODEL_ID, "version": version, "licence": config.licence},
+        "model": {"id": MODEL_ID, "version": version_of(config, bits), "licence": config.licence},
         "scopes": [SCOPE_PLANE, SCOPE_RANGE, SCOPE_VOLUME],
         "orientations": list(config.orientations),
         "names": {modality: list(names) for modality, names in config.modality_names.items()},
@@ -33,3 +32,8 @@ def _suggest(names: list[str]) -> list[str]:
     names = [name for name in names if name not in bases]
     first = " and ".join(f"the {name}" for name in names[:2])
     return [_SUGGESTIONS[0].format(first), _SUGGESTIONS[1].format(f"a {names[-1]}"), _SUGGESTIONS[2]]
+
+
+def version_of(config: MedSightConfig, bits: int | None = None) -> str:
+    """The version that all say who show or keep one; it tells when the language model has few ``bits``."""
+    return config.version if bits is None else f"{config.version} ({bits}-bit)"

@@ -63,7 +63,7 @@ from medsight_core.imaging.volume import Volume
 from medsight_core.model.loading import load_model
 from medsight_core.model.medsight import IMAGE_SENTINEL, MedSightModel
 from medsight_core.model.processor import MedSightProcessor
-from medsight_core.protocol import SCOPE_VOLUME, PlaneRange, PlaneRequest, check_prompt, check_scope
+from medsight_core.protocol import SCOPE_VOLUME, PlaneRange, PlaneRequest, Question, check_prompt, check_scope
 from medsight_core.terminology import NAMES, coding, color
 
 LEAST_ROOM = 16  # tokens: enough for one short sentence
@@ -90,6 +90,15 @@ class Engine:
     def describe(self) -> dict[str, Any]:
         """What may be asked of this model, as plain JSON."""
         return describe(self.config, self.model.bits)
+
+    def answer(
+        self, volume: Volume, question: Question, progress: Progress | None = None, say: Say | None = None
+    ) -> Answer:
+        """`ask` what a checked request asks; its modality is for whoever reads the volume."""
+        return self.ask(
+            volume, question.prompt, scope=question.scope, plane=question.plane, history=question.history,
+            window=question.window, threshold=question.threshold, soft=question.soft, progress=progress, say=say,
+        )  # fmt: skip
 
     @torch.inference_mode()
     def ask(

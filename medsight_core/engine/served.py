@@ -31,8 +31,7 @@ class ServedModel:
     @property
     def loaded(self) -> bool:
         """Whether `engine` would load nothing."""
-        held = self._engine
-        return held is not None and held[0] == self.registry.current()
+        return self.version == self.registry.current()
 
     @property
     def version(self) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from medsight_core.data.record_file import RecordFile
-from medsight_core.engine.description import describe
+from medsight_core.engine.description import version_of
 from medsight_core.errors import InputError, NotFoundError
 from medsight_core.evaluation import scoring
 from medsight_core.evaluation.benchmarks import Benchmark, bad_record, benchmark_named, read_cases
@@ -121,7 +121,7 @@ def evaluate(name: str, data: Path, model_dir: Path, out: Path, settings: Settin
         sets[FILTERED] = summarise(chosen, settings.seed)
     about = {
         "model": {
-            "version": describe(processor.config, settings.bits)["model"]["version"],
+            "version": version_of(processor.config, settings.bits),
             "licence": config.licence,
             "vision_layer": config.vision_layer,
             "code_state": config.code_state,

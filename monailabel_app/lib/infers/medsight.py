@@ -128,18 +128,7 @@ class MedSightInfer(InferTask):
         volume = self._shelf.read(request["image"], question.modality)
         progress("encode", 0.0)  # reading takes a while: a place to stop
         with self._lock, self._busy():
-            answer = self._served.engine().ask(
-                volume,
-                question.prompt,
-                scope=question.scope,
-                plane=question.plane,
-                history=question.history,
-                window=question.window,
-                threshold=question.threshold,
-                soft=question.soft,
-                progress=progress,
-                say=request.get("say"),
-            )
+            answer = self._served.engine().answer(volume, question, progress, request.get("say"))
         progress("decode", 1.0)
         wanted = bool(answer.regions) or extension in PLAIN_EXTENSIONS
         label_file = _write(volume, answer, extension) if wanted else None
