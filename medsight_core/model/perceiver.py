@@ -10,10 +10,12 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from medsight_core.model.config import PerceiverConfig
 
@@ -83,16 +85,49 @@ def double_and_filter(image: Tensor, conv: nn.Conv2d) -> Tensor:
     Enlarging treats every channel alike and a tap of the convolution treats every pixel alike, so they change places:
     each of the nine taps filters the small map, and what it gives is enlarged, shifted and added.
     """
-    pixels = image.permute(0, 2, 3, 1)  # (B, h, w, D)
-    batch, height, width, _ = pixels.shape
-    assert conv.bias is not None  # noqa: S101 - the convolutions of the perceiver have one
-    total = conv.bias.expand(batch, 2 * height, 2 * width, -1).contiguous()
-    for row, column in itertools.product((-1, 0, 1), repeat=2):
-        filtered = (pixels @ conv.weight[:, :, 1 + row, 1 + column].T).permute(0, 3, 1, 2)
-        enlarged = double(filtered).permute(0, 2, 3, 1)
-        (to_rows, from_rows), (to_columns, from_columns) = _shift(row), _shift(column)
-        total[:, to_rows, to_columns] += enlarged[:, from_rows, from_columns]
-    return total.permute(0, 3, 1, 2)
+    enlarged: Tensor = _DoubleAndFilter.apply(image, conv.weight, conv.bias)
+    return enlarged
+
+
+class _DoubleAndFilter(torch.autograd.Function):
+    """`double_and_filter` with a gradient of its own: recorded step by step it copies the large map forty times."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(image, weight)
+        pixels = image.permute(0, 2, 3, 1)  # (B, h, w, D)
+        batch, height, width, _ = pixels.shape
+        total = bias.expand(batch, 2 * height, 2 * width, -1).contiguous()
+        for row, column in _TAPS:
+            filtered = (pixels @ weight[:, :, 1 + row, 1 + column].T).permute(0, 3, 1, 2)
+            enlarged = double(filtered).permute(0, 2, 3, 1)
+            (to_rows, from_rows), (to_columns, from_columns) = _shift(row), _shift(column)
+            total[:, to_rows, to_columns] += enlarged[:, from_rows, from_columns]
+        return total.permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        image, weight = ctx.saved_tensors
+        batch, dim, height, width = image.shape
+        pixels = image.permute(0, 2, 3, 1).reshape(-1, dim)
+        of_pixels, of_weight = torch.zeros_like(pixels), torch.empty_like(weight)
+        edged = F.pad(grad.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1)).permute(0, 3, 1, 2)  # (B, D, 2h + 2, 2w + 2)
+        for row, column in _TAPS:
+            shifted = edged[:, :, 1 - row :, 1 - column :][:, :, : 2 * height, : 2 * width]
+            halved = torch.ops.aten.upsample_bilinear2d_backward(
+                shifted.contiguous(memory_format=torch.channels_last),
+                (2 * height, 2 * width), (batch, len(weight), height, width), False, None, None,
+            )  # fmt: skip
+            filtered = halved.permute(0, 2, 3, 1).reshape(-1, len(weight))
+            of_pixels.addmm_(filtered, weight[:, :, 1 + row, 1 + column])
+            if ctx.needs_input_grad[1]:
+                of_weight[:, :, 1 + row, 1 + column] = filtered.T @ pixels
+        of_image = of_pixels.unflatten(0, (batch, height, width)).permute(0, 3, 1, 2)
+        return of_image, of_weight, grad.sum((0, 2, 3))
+
+
+_TAPS = tuple(itertools.product((-1, 0, 1), repeat=2))  # rows and columns by which a tap looks further on
 
 
 def _shift(by: int) -> tuple[slice, slice]:
