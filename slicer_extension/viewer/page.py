@@ -21,6 +21,8 @@ _TITLES = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal", "ThreeD": "
 # The sides of the patient at the left, right, top and bottom of a view, radiological.
 _SIDES = {"Red": "RLAP", "Green": "RLSI", "Yellow": "APSI"}
 
+# The scope goes along: the page sends what was typed last only when the server has answered the news before it.
+_ASK = "trigger('ask', [prompt, scope, first, last]).then(sent => sent && (prompt = ''))"
 # Links in what is shown as HTML lead nowhere: clicks and pointing are told to the session.
 _LINK = "($event.target.closest('a')?.getAttribute('href') || '')"
 _EYE = (
@@ -222,7 +224,7 @@ def _ask() -> None:
             disabled=("!study",),
             keydown=(
                 "if ($event.key === 'Enter' && !$event.shiftKey && !$event.isComposing) "
-                "{ $event.preventDefault(); trigger('ask', [prompt]).then(sent => sent && (prompt = '')); } "
+                f"{{ $event.preventDefault(); {_ASK}; }} "
                 "else if ($event.key === 'Escape') trigger('cancel'); "
                 "else if ($event.key === 'ArrowUp') trigger('recall', [$event.target.value, true]); "
                 "else if ($event.key === 'ArrowDown') trigger('recall', [$event.target.value, false]);"
@@ -269,7 +271,7 @@ def _ask() -> None:
                 "Ask",
                 v_if="!waiting",
                 classes="primary",
-                click="trigger('ask', [prompt]).then(sent => sent && (prompt = ''))",
+                click=_ASK,
                 disabled=("!study || !prompt.trim()",),
                 title="Enter",
             )

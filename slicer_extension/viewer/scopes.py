@@ -54,6 +54,11 @@ class Scopes:
             state.first, state.last = 0, state.greatest
             self._counted = (self._volume, scope)
 
+    def take(self, scope: str, first: Any, last: Any) -> None:
+        """What the page shows as a question leaves it: a question may overtake what was just chosen or typed."""
+        self._state.update({"scope": scope, "first": first, "last": last})
+        self.count()
+
     def scroll(self, number: str) -> None:
         """A person looks for the first or last slice: the view shows it. ``number``: "first" or "last"."""
         if self._state.ranged and isinstance(self._state[number], int):

@@ -143,10 +143,11 @@ class Session:
 
     # -- a question and what becomes of it
 
-    def ask(self, prompt: str) -> bool:
-        """Send a question; False when it stays in the box, and a problem then becomes a sentence."""
+    def ask(self, prompt: str, scope: str, first: Any, last: Any) -> bool:
+        """Send a question as `Scopes.take` has it; False when it stays in the box, and a problem becomes a sentence."""
         if self._question is not None or self._volume is None or not prompt.strip():
             return False
+        self.scopes.take(scope, first, last)
         orientations = self._info.orientations if self._info else ()
         try:
             question = self._asker.prepare(self._volume, prompt, self.scopes.chosen, orientations)

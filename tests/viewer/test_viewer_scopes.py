@@ -66,6 +66,19 @@ def test_several_slices_need_two_numbers_which_begin_with_all(state, volume):
     assert scopes.chosen == "coronal:0-9"
 
 
+def test_a_question_takes_the_numbers_along_that_the_page_shows(state, volume):
+    from slicer_extension.viewer.scopes import Scopes
+
+    scopes = Scopes(state)
+    scopes.offer(INFO, volume)
+    scopes.take("axial", 0, 0)
+    assert scopes.chosen == "axial:0-7", "the page had not yet seen how many there are"
+    scopes.take("axial", 3, 1)
+    assert (scopes.chosen, state.first, state.last) == ("axial:1-3", 3, 1)
+    scopes.take("volume", 3, 1)
+    assert (scopes.chosen, state.ranged) == ("volume", False)
+
+
 def test_only_what_server_and_volume_allow_is_offered(state, volume):
     from slicer_extension.viewer.scopes import Scopes
 
