@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medsight_core.engine.machine import computes_bf16
+
 OPTIMIZERS = ("adamw", "muon")
 # Rows of these stand for words, classes or places, each of which learns for itself.
 _ROWS_APART = re.compile(
@@ -54,7 +56,7 @@ class Muon(torch.optim.AdamW):
 
 def orthogonal(matrix: Tensor) -> Tensor:
     """A matrix (m, n) with all singular values near one and the singular vectors as they were, by Newton-Schulz."""
-    x = matrix.bfloat16()
+    x = matrix.to(torch.bfloat16 if computes_bf16() else torch.float32)
     if wide := matrix.shape[0] > matrix.shape[1]:
         x = x.T
     x = x / (x.norm() + 1e-7)
