@@ -33,11 +33,12 @@ from medsight_core.engine.machine import this_machine
 from medsight_core.engine.wording import listed
 from medsight_core.evaluation.mask_scores import dice
 from medsight_core.intervals import bootstrap_interval
+from medsight_core.model.bits import BITS
 from medsight_core.model.config import MedSightConfig
 from medsight_core.model.loading import load_model, read_config
 from medsight_core.model.medsight import MedSightModel
 from medsight_core.model.processor import MedSightProcessor
-from medsight_core.model.quantize import BITS, SmallLinear, small_layers
+from medsight_core.model.quantize import SmallLinear, small_layers
 
 MODEL = Path("sample_data/demo_model")
 EACH = 4  # things of a plane, and as many that are not there

@@ -258,7 +258,7 @@ def _check_model(server: str | None, model: Path | None, bits: int | None) -> No
         if server is not None and value is not None:
             raise InputError(f"The server answers with its own model: leave out {option}, or --server to answer here.")
     if bits is not None:
-        from medsight_core.model.quantize import check_bits
+        from medsight_core.model.bits import check_bits
 
         check_bits(bits)
 

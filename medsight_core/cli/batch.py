@@ -55,9 +55,9 @@ def batch(
     from medsight_core.cli.app import default_model
     from medsight_core.imaging.studies import find_studies
     from medsight_core.imaging.volume import check_modality
+    from medsight_core.model.bits import check_bits
     from medsight_core.model.identity import model_identity
     from medsight_core.model.loading import read_config
-    from medsight_core.model.quantize import check_bits
 
     if summary not in SUMMARY_KINDS:
         raise InputError(f"Unknown format {summary!r} of the summary: use one of {', '.join(SUMMARY_KINDS)}.")

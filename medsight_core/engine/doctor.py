@@ -16,11 +16,12 @@ import torch
 from medsight_core.engine.machine import Machine, Speed, measure_speed
 from medsight_core.engine.views import plane_batches
 from medsight_core.engine.volumetric import KEY_FRACTIONS
+from medsight_core.model.bits import BITS
 from medsight_core.model.config import MedSightConfig
 from medsight_core.model.costs import Costs, costs_of
 from medsight_core.model.loading import read_config
 from medsight_core.model.official.checkpoints import open_folder
-from medsight_core.model.quantize import BITS, small_bytes
+from medsight_core.model.quantize import small_bytes
 
 PROMPT_TOKENS = 2048  # a long conversation about one image
 REPLY_TOKENS = 32  # a sentence with a region or two

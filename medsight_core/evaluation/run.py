@@ -25,8 +25,8 @@ from medsight_core.evaluation.predictions import Prediction, PredictionStore
 from medsight_core.evaluation.scoring import MaskRules
 from medsight_core.evaluation.summary import Row, Scored, summarise
 from medsight_core.imaging.visible_box import VisibleBox
+from medsight_core.model.bits import check_bits
 from medsight_core.model.loading import load_model
-from medsight_core.model.quantize import check_bits
 
 ALL, FILTERED = "all questions", "filtered list"
 

@@ -17,10 +17,11 @@ from transformers import AutoConfig
 from medsight_core.errors import ModelError
 from medsight_core.model.adapter import misfits, put_together
 from medsight_core.model.base_language import base_folder, read_language
+from medsight_core.model.bits import check_bits
 from medsight_core.model.config import MedSightConfig
 from medsight_core.model.medsight import MedSightModel
 from medsight_core.model.processor import MedSightProcessor
-from medsight_core.model.quantize import check_bits, quantize
+from medsight_core.model.quantize import quantize
 
 WEIGHTS = "model.safetensors"
 

@@ -8,35 +8,18 @@ codes, and what the layers hand on are bfloat16. It knows nothing of files, nor 
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from medsight_core.errors import InputError, NotFoundError
+from medsight_core.model.bits import check_bits
 
 if TYPE_CHECKING:
     from medsight_core.model.medsight import MedSightModel
 
-BITS = (8, 4)
 GROUP = 32  # numbers of a row that share a scale in 4 bits: the fewest that torch's kernel takes
 _ROWS = 16  # that kernel's tile
-
-
-def check_bits(bits: int | None, device: str = "cpu") -> None:
-    """Refuse what `quantize` cannot do; None, the whole model, is always fine.
-
-    Raises InputError for other bits and for another device, NotFoundError when torchao is not installed.
-    """
-    if bits is None:
-        return
-    if bits not in BITS:
-        raise InputError(f"The language model cannot be kept in {bits} bits: use 8 or 4, or leave it out for all.")
-    if device != "cpu":
-        raise InputError(f"{bits} bits are for the CPU, not for {device!r}: leave out the bits there, or use cpu.")
-    if importlib.util.find_spec("torchao") is None:
-        raise NotFoundError(f"For {bits} bits torchao is missing: run 'pip install \"medsight[quant]\"'.")
 
 
 class SmallLinear(nn.Module):

@@ -19,7 +19,7 @@ import requests
 
 from medsight_core.errors import ServerError, ServerUnavailableError
 from medsight_core.protocol import PATH_INFO, TOKEN_ENVIRONMENT
-from medsight_core.server.serve import listen
+from medsight_core.server.listening import listen
 from medsight_core.server.settings import Settings
 
 START_SECONDS = 600.0  # importing torch, MONAI and MONAI Label takes 10 s, on a starved machine minutes
@@ -62,25 +62,27 @@ def running_server(
         arguments["--bits"] = settings.bits
     if settings.training_data is not None:
         arguments["--training-data"] = settings.training_data
-    command = [sys.executable, "-m", program]
-    for name, value in arguments.items():
-        command += [name, str(value)]
+    words = ["-m", program, *(str(word) for both in arguments.items() for word in both)]
     with tempfile.TemporaryDirectory(prefix="medsight-log-") as folder:
         log = Path(folder) / "server.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own module, arguments as a list
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, TOKEN_ENVIRONMENT: settings.token},
-            )
+        process = _start(words, log, {TOKEN_ENVIRONMENT: settings.token})
         server = RunningServer(settings.address, settings.token, process, log)
         try:
             _wait_until_ready(server, timeout)
             yield server
         finally:
             _stop(process)
+
+
+def _start(words: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(  # noqa: S603 - our own module, arguments as a list
+            [sys.executable, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+        )
 
 
 def _wait_until_ready(server: RunningServer, timeout: float) -> None:

@@ -7,7 +7,6 @@ its own, see `medsight_core.server.running`.
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import logging
 import os
@@ -23,10 +22,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from medsight_core import NOTICE
-from medsight_core.errors import InputError, MedSightError, NotFoundError, ServerError
+from medsight_core.errors import MedSightError, NotFoundError, ServerError
 from medsight_core.protocol import SERVING, TOKEN_ENVIRONMENT
 from medsight_core.server.asgi import create_app
 from medsight_core.server.failures import log_incident
+from medsight_core.server.listening import listen
 from medsight_core.server.settings import Settings, is_loopback
 from medsight_core.server.training import end_training
 from medsight_core.server.workspace import workspace
@@ -79,23 +79,6 @@ def serve(settings: Settings, say: Callable[[str], None] | None = None, stop_wit
             app.state.label_app.close()
         if not server.started:
             raise ServerError("The server could not start: the lines above say why.")
-
-
-def listen(settings: Settings) -> socket.socket:
-    """A listening socket, taken before anything slow so that a taken port is reported at once; InputError otherwise."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise InputError(
-                f"Port {settings.port} of {settings.host} is taken: "
-                "stop the program that uses it, or choose another port."
-            ) from None
-        raise InputError(
-            f"Cannot listen on {settings.host} port {settings.port} ({error.strerror}): "
-            "use 127.0.0.1, or another port, 1024 or higher."
-        ) from None
 
 
 def welcome(settings: Settings, show_token: bool) -> list[str]:

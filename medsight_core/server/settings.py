@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medsight_core.errors import InputError, ModelError
-from medsight_core.model.quantize import check_bits
+from medsight_core.model.bits import check_bits
 from medsight_core.protocol import DEFAULT_PORT, MAX_UPLOAD_BYTES, TOKEN_ENVIRONMENT
 from medsight_core.server.memory import total_memory
 from medsight_core.server.replicas import check_count

@@ -67,6 +67,13 @@ def test_help_is_light():
     assert done.stdout == "[]\n"
 
 
+def test_what_starts_a_server_beside_itself_is_light():
+    heavy = "{'torch', 'transformers', 'monai'}"
+    code = f"import sys, medsight_core.server.running; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_help_tells_the_commands(medsight):
     result = medsight("--help")
     assert result.exit_code == 0

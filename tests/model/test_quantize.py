@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -12,13 +10,12 @@ from torch import nn
 
 from medsight_core.engine.description import describe
 from medsight_core.engine.engine import Engine
-from medsight_core.errors import InputError, ModelError, NotFoundError
+from medsight_core.errors import ModelError
 from medsight_core.evaluation.predict import Options, fingerprint
 from medsight_core.imaging.volume import Volume
-from medsight_core.model import quantize as module
 from medsight_core.model.loading import load_model
 from medsight_core.model.medsight import IMAGE_SENTINEL, MedSightModel
-from medsight_core.model.quantize import GROUP, SmallLinear, check_bits, quantize, small_bytes, small_layers
+from medsight_core.model.quantize import GROUP, SmallLinear, quantize, small_bytes, small_layers
 
 pytest.importorskip("torchao")
 
@@ -146,25 +143,3 @@ def test_a_question_is_the_same_with_and_without_what_was_read_before(bits, tiny
     engine.ask(volume, "Is there a right lung?")
     again = engine.ask(volume, "Outline the right lung.")
     assert again.text == Engine.load(tiny_model_dir, bits=bits).ask(volume, "Outline the right lung.").text
-
-
-@pytest.mark.parametrize("odd", [3, 16, "x"])
-def test_other_bits_are_refused(odd, tiny_model_dir):
-    sentence = f"The language model cannot be kept in {odd} bits: use 8 or 4, or leave it out for all."
-    with pytest.raises(InputError) as caught:
-        load_model(tiny_model_dir, bits=odd)
-    assert str(caught.value) == sentence
-
-
-def test_another_device_is_refused():
-    with pytest.raises(InputError) as caught:
-        check_bits(8, "cuda")
-    assert str(caught.value) == "8 bits are for the CPU, not for 'cuda': leave out the bits there, or use cpu."
-
-
-def test_without_torchao_the_command_is_told(monkeypatch, tiny_model_dir):
-    monkeypatch.setattr(module, "importlib", SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: None)))
-    with pytest.raises(NotFoundError) as caught:
-        load_model(tiny_model_dir, bits=4)
-    assert str(caught.value) == "For 4 bits torchao is missing: run 'pip install \"medsight[quant]\"'."
-    check_bits(None)

@@ -5,8 +5,9 @@ import socket
 import pytest
 
 from medsight_core.errors import InputError, ServerError
+from medsight_core.server.listening import listen
 from medsight_core.server.running import running_server
-from medsight_core.server.serve import listen, welcome
+from medsight_core.server.serve import welcome
 from medsight_core.server.settings import Settings
 
 

@@ -26,7 +26,7 @@ from medsight_core.errors import ModelError
 from medsight_core.imaging.segmentation_file import write_labelmap, write_masks, write_segmentation
 from medsight_core.imaging.shelf import VolumeShelf
 from medsight_core.imaging.volume import Volume, read_volume
-from medsight_core.model.quantize import check_bits
+from medsight_core.model.bits import check_bits
 from medsight_core.protocol import EXTENSION_SEGMENTATION, PACKED_EXTENSIONS, PLAIN_EXTENSIONS
 from medsight_core.server.memory import resident_memory
 from medsight_core.server.metrics import Cache
