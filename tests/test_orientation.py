@@ -32,6 +32,12 @@ def images(tmp_path_factory):
     return {name: read_volume(path) for name, path in paths.items()}
 
 
+@pytest.fixture(scope="module")
+def lungs(engine, images):
+    """What is outlined in the chest CT as it is stored."""
+    return engine.ask(images["ct-chest"], LUNGS)
+
+
 def restored(volume: Volume, axes: tuple[int, int, int], flips: tuple[bool, bool, bool]) -> Volume:
     """The same voxels stored with permuted and reversed axes."""
     steps = tuple(slice(None, None, -1 if flip else 1) for flip in flips)
@@ -62,13 +68,12 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
         ((1, 2, 0), (True, False, True)),
     ],
 )
-def test_storage_order_changes_no_voxel(engine, images, axes, flips):
+def test_storage_order_changes_no_voxel(engine, images, lungs, axes, flips):
     plain = images["ct-chest"]
-    stored = restored(plain, axes, flips)
-    first, second = engine.ask(plain, LUNGS), engine.ask(stored, LUNGS)
-    assert first.text == second.text
-    assert len(first.regions) == 2
-    for a, b in zip(first.regions, second.regions):
+    second = engine.ask(restored(plain, axes, flips), LUNGS)
+    assert lungs.text == second.text
+    assert len(lungs.regions) == 2
+    for a, b in zip(lungs.regions, second.regions):
         back = restored(Volume(a.mask.astype(np.uint8), plain.affine, "CT"), axes, flips).voxels > 0
         assert np.array_equal(back, b.mask)
 
@@ -77,8 +82,8 @@ def test_storage_order_changes_no_voxel(engine, images, axes, flips):
 def test_an_oblique_grid_gives_the_same_masks(engine, images, degrees):
     plain = images["mr-brain"]
     centre = plain.affine @ [*(np.array(plain.shape) / 2), 1]
-    turned = affine_of((1.2, 1.2, 1.2), degrees=degrees, origin=(0, 0, 0))
-    shape = (220, 230, 210)
+    turned = affine_of((1.5, 1.5, 1.5), degrees=degrees, origin=(0, 0, 0))
+    shape = (176, 184, 168)
     turned[:3, 3] = centre[:3] - turned[:3, :3] @ (np.array(shape) / 2)
     grid = Volume(np.zeros(shape, np.float32), turned, "MR")
     oblique = Volume(on_grid(plain.voxels, plain.affine, grid, order=1).astype(np.float32), turned, "MR")

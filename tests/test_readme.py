@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -42,9 +40,8 @@ def test_there_is_something_to_type():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_commands_answer(desk, command):
-    program = [sys.executable, "-m", "medsight_core", *shlex.split(command)[1:]]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
+def test_the_commands_answer(desk, commands, command):
+    done = commands.run("-m", "medsight_core", *shlex.split(command)[1:])
     assert done.returncode == 0, done.stderr
     assert "Research use only" in done.stdout
     assert (desk / "answer" / "answer.json").stat().st_size > 0

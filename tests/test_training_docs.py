@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import pytest
@@ -22,20 +23,31 @@ SMOKE, REST = COMMANDS[0], COMMANDS[1:]
 pytestmark = pytest.mark.slow
 
 
-def run(command: str, folder: Path) -> str:
-    words = shlex.split(command)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(words, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True)
-    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    return done.stdout
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, commands) -> Callable[[str], None]:
+    """Runs a command as it is typed, in one folder that was empty."""
+    folder = tmp_path_factory.mktemp("training")
+
+    def command(line: str) -> None:
+        program, *words = shlex.split(line)
+        if program == "medsight":
+            done = commands.run("-m", "medsight_core", *words, folder=folder)
+        else:
+            path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+            done = subprocess.run(
+                [program, *words], cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True
+            )
+        assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+    command.folder = folder
+    return command
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """An empty folder after the first command."""
-    folder = tmp_path_factory.mktemp("training")
-    run(SMOKE, folder)
-    return folder
+def folder(run) -> Path:
+    """The folder after the first command."""
+    run(SMOKE)
+    return run.folder
 
 
 def figures(folder: Path, stage: str) -> tuple[dict, dict]:
@@ -80,8 +92,8 @@ def test_the_result_outlines_what_is_asked_for_in_a_volume(folder):
 
 
 @pytest.mark.parametrize("command", REST)
-def test_a_documented_command_works(folder, command):
-    run(command, folder)
+def test_a_documented_command_works(folder, run, command):
+    run(command)
 
 
 def test_the_document_asks_and_shows_what_it_says(folder):

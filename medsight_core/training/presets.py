@@ -55,11 +55,11 @@ PRESETS: dict[str, Preset] = {
     "smoke": Preset(
         recipes={
             "tower": {**_REGIONS, **_MUON, "steps": 100, "batch": 16, "learning_rate": 4e-3, "tower_rate": 1.0},
-            "perceiver": {**_REGIONS, **_MUON, "steps": 120, "batch": 12, "learning_rate": 3e-3, "tower_rate": 0.5},
+            "perceiver": {**_REGIONS, **_MUON, "steps": 100, "batch": 12, "learning_rate": 3e-3, "tower_rate": 0.5},
             "codebook": {**_REGIONS, "steps": 100, "batch": 16, "learning_rate": 2e-3},
-            "align-vision": {**_FAST, **_MUON, "steps": 80, "batch": 8, "learning_rate": 2e-3},
+            "align-vision": {**_FAST, **_MUON, "steps": 60, "batch": 8, "learning_rate": 2e-3},
             "align-text": {**_FAST, "steps": 80, "batch": 8, "learning_rate": 3e-3},
-            "instruct": {**_FAST, **_MUON, "steps": 240, "batch": 8, "learning_rate": 2e-3},
+            "instruct": {**_FAST, **_MUON, "steps": 220, "batch": 8, "learning_rate": 2e-3},
         },
         options=_FROM_SCRATCH,
     ),

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
+from forking import kill
 from safetensors.torch import load_file, save_file
 
 from medsight_core.errors import InputError
@@ -123,21 +121,20 @@ def test_a_checkpoint_that_does_not_fit_is_told(run_of):
 
 
 @pytest.mark.slow
-def test_a_killed_process_goes_on_to_the_same_weights(run_of, start_model, phantoms, tmp_path):
+def test_a_killed_process_goes_on_to_the_same_weights(commands, start_model, phantoms, tmp_path):
     command = [
-        sys.executable, "-m", "medsight_core", "train", "perceiver", "--model", str(start_model), "--data",
+        "-m", "medsight_core", "train", "perceiver", "--model", str(start_model), "--data",
         str(phantoms), "--steps", "30", "--batch", "4", "--set", "save_every=3", "--set", "target_size=16",
     ]  # fmt: skip
-    subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
+    assert commands.run(*command, "--out", str(tmp_path / "whole")).returncode == 0
     out = tmp_path / "killed"
-    process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    while process.poll() is None and last_whole_checkpoint(out) is None:
+    started = commands.start(*command, "--out", str(out))
+    while psutil.pid_exists(started.pid) and last_whole_checkpoint(out) is None:
         time.sleep(0.05)
     time.sleep(0.2)  # somewhere in a later step
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    kill(started.pid)
     assert not (out / "model").exists(), "it finished before it could be killed: train longer"
-    subprocess.run([*command, "--out", str(out), "--resume"], check=True, capture_output=True)
+    assert commands.run(*command, "--out", str(out), "--resume").returncode == 0
     first, second = weights(tmp_path / "whole"), weights(out)
     assert all(torch.equal(first[key], second[key]) for key in first)
 
@@ -155,21 +152,18 @@ def test_a_step_is_the_same_in_micro_batches(run_of, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["perceiver", "instruct"])
-def test_two_processes_give_the_loss_curve_of_one(run_of, start_model, name, tmp_path):
+def test_two_processes_give_the_loss_curve_of_one(commands, run_of, start_model, name, tmp_path):
     run = run_of(name)
     command = [
         "-m", "medsight_core", "train", name, "--model", str(start_model), "--data", str(run.data), "--steps", "4",
         "--batch", "4", "--set", "log_every=1", "--set", "target_size=16", "--set", "precision=fp32",
         "--set", "max_length=4000",
     ]  # fmt: skip
-    one = [sys.executable, *command, "--out", str(tmp_path / "one")]
-    two = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone", *command, "--out",
-        str(tmp_path / "two"),
-    ]  # fmt: skip
-    for line in (one, two):
-        done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        assert done.returncode == 0, done.stderr[-2000:]
+    ended = [
+        commands.run(*command, "--out", str(tmp_path / "one")),
+        *commands.together(2, *command, "--out", str(tmp_path / "two")),
+    ]
+    assert not any(each.returncode for each in ended), ended[-1].stderr[-2000:]
     curves = []
     for folder in ("one", "two"):
         state = json.loads((tmp_path / folder / "checkpoints" / "checkpoint-4" / "trainer_state.json").read_text())

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import torch
@@ -20,26 +18,22 @@ from medsight_core.training.sharding import join_processes
 from medsight_core.training.stages import STAGES
 
 HERE = Path(__file__).parent
-TWO = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+TWO = (2, str(HERE / "shard_on_cpu.py"))
 DECODER_LAYERS = 36
 LAYER = 192_946_432  # parameters of a decoder layer of Qwen3-8B
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment)
-
-
-def python(*arguments: str) -> str:
-    done = run(*arguments)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+def passed(*ended: CompletedProcess[str]) -> str:
+    """The output of programs that ended well."""
+    assert not any(each.returncode for each in ended), ended[0].stderr[-3000:]
+    return ended[0].stdout
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("checkpointing", ["checkpointing", "without"])
-def test_the_8b_model_is_cut_into_eight(checkpointing):
-    report = json.loads(python(str(HERE / "shard_on_meta.py"), "instruct", checkpointing).splitlines()[-1])
+def test_the_8b_model_is_cut_into_eight(commands, checkpointing):
+    said = passed(commands.run(str(HERE / "shard_on_meta.py"), "instruct", checkpointing))
+    report = json.loads(said.splitlines()[-1])
     units = report["units"]
     assert units.count("FSDPQwen3DecoderLayer") == DECODER_LAYERS
     assert units.count("FSDPConversationTask") == 1
@@ -66,16 +60,18 @@ def mixed(grounded) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "batch"), [("align-text", "4"), ("instruct", "2")])
-def test_two_processes_that_share_a_model_do_what_one_does(name, batch, grounded, mixed, start_model, tmp_path):
+def test_two_processes_that_share_a_model_do_what_one_does(
+    commands, name, batch, grounded, mixed, start_model, tmp_path
+):
     data = mixed if name == "instruct" else grounded
     command = [
         "train", name, "--model", str(start_model), "--data", str(data), "--steps", "4", "--batch", batch,
         "--set", "precision=fp32", "--set", "log_every=1", "--set", "save_every=2", "--set", "max_length=4000",
     ]  # fmt: skip
     one, two = tmp_path / "one", tmp_path / "two"
-    sharded = [*TWO, str(HERE / "shard_on_cpu.py"), *command, "--fsdp", "--out", str(two)]
-    python("-m", "medsight_core", *command, "--out", str(one))
-    python(*sharded)
+    sharded = [*TWO, *command, "--fsdp", "--out", str(two)]
+    passed(commands.run("-m", "medsight_core", *command, "--out", str(one)))
+    passed(*commands.together(*sharded))
     state = two / "checkpoints" / "checkpoint-4"
     assert (state / "pytorch_model_fsdp_0").is_dir(), "the model was not sharded"
     assert losses(two) == pytest.approx(losses(one), rel=1e-4)
@@ -88,20 +84,20 @@ def test_two_processes_that_share_a_model_do_what_one_does(name, batch, grounded
 
     shutil.rmtree(two / "model")  # killed after two of its four steps
     shutil.rmtree(state)
-    python(*sharded, "--resume")
+    passed(*commands.together(*sharded, "--resume"))
     assert all(torch.equal(value, shared[key]) for key, value in weights(two).items())
 
 
 @pytest.mark.slow
-def test_rounded_weights_learn_alike(grounded, start_model, tmp_path):
+def test_rounded_weights_learn_alike(commands, grounded, start_model, tmp_path):
     command = [
-        *TWO, str(HERE / "shard_on_cpu.py"), "train", "instruct", "--model", str(start_model), "--data", str(grounded),
+        *TWO, "train", "instruct", "--model", str(start_model), "--data", str(grounded),
         "--steps", "4", "--batch", "4", "--set", "log_every=1", "--set", "max_length=4000", "--lr", "0.01", "--fsdp",
     ]  # fmt: skip
-    python(
-        *command, "--out", str(tmp_path / "bf16"), "--set", "precision=bf16"
-    )  # with checkpointing too, as the paper's preset has it
-    python(*command, "--out", str(tmp_path / "fp32"), "--set", "precision=fp32", "--set", "checkpointing=false")
+    # With checkpointing too, as the paper's preset has it.
+    passed(*commands.together(*command, "--out", str(tmp_path / "bf16"), "--set", "precision=bf16"))
+    plain = ("--set", "precision=fp32", "--set", "checkpointing=false")
+    passed(*commands.together(*command, "--out", str(tmp_path / "fp32"), *plain))
     assert losses(tmp_path / "bf16") == pytest.approx(losses(tmp_path / "fp32"), rel=0.02)
     assert losses(tmp_path / "bf16")[-1] < losses(tmp_path / "bf16")[0]
 
@@ -113,10 +109,10 @@ def test_a_process_alone_is_told(monkeypatch):
 
 
 @pytest.mark.slow
-def test_processes_without_gpus_are_told(grounded, start_model, tmp_path):
-    done = run(
-        "-m", "torch.distributed.run", "--nproc_per_node", "1", "--standalone", "-m", "medsight_core", "train",
-        "instruct", "--model", str(start_model), "--data", str(grounded), "--out", str(tmp_path / "out"), "--fsdp",
+def test_processes_without_gpus_are_told(commands, grounded, start_model, tmp_path):
+    (done,) = commands.together(
+        1, "-m", "medsight_core", "train", "instruct", "--model", str(start_model), "--data", str(grounded), "--fsdp",
+        "--out", str(tmp_path / "out"),
     )  # fmt: skip
     assert "--fsdp spreads a model over GPUs and this machine has none: leave it out." in done.stderr
     assert done.returncode != 0
