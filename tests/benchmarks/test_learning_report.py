@@ -41,7 +41,7 @@ def test_the_table_and_the_plot(tmp_path):
     assert "**Not run**, for want of time: 42 of 48 trainings (4 sizes, 4 strategies, 3 seeds)." in text
     assert "Measured, one figure a seed: +0.700; +0.000; 2.0 minutes on 1 thread, and 0.5 each time" in text
     changed = "-0.005 (-0.010 to +0.000)"
-    assert f"| 5 | random | 2 | 0.600 (0.500 to 0.700) | - | {changed} | 0.500 | 2.0 | 4.0 | 1000 |" in text
+    assert f"| 5 | random | 2 | 0.600 (0.500 to 0.700) | - | {changed} | 0.500 | 4.0 | 1000 |" in text
     assert "| 5 | hybrid | 1 | 0.700 (0.500 to 0.900) | +0.200 (+0.100 to +0.300) |" in text, "the same seed only"
     assert "| 10 | hybrid | 2 | 0.700 (0.700 to 0.700) | +0.000 (-0.100 to +0.100) |" in text
     assert "nothing takes 400 voxels on 8.0 slices." in text
