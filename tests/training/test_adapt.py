@@ -164,10 +164,13 @@ def test_a_label_of_another_image_is_left_out_and_told(parent, cases, tmp_path):
 
 
 @pytest.mark.slow
-def test_good_corrections_help(parent, cases, tmp_path):
+def test_good_corrections_help_and_random_masks_harm(parent, cases, tmp_path):
     held_out = [write_case(tmp_path, number) for number in range(100, 104)]
     options = replace(QUICK, steps=100, batch=8, planes_per_case=16, learning_rate=1e-2, held_out=held_out)
     good = adapt(parent, cases, tmp_path / "good", options)
     assert good.held_out.after > good.held_out.before + 0.3
     assert good.held_out.after > good.held_out.blind + LEAST_SEEN, "it looks at the image"
     assert good.told == ()
+    poisoned = [write_case(tmp_path, number, poison=True) for number in range(6)]
+    bad = adapt(good.folder, poisoned, tmp_path / "bad", options)
+    assert bad.held_out.after < bad.held_out.before - 0.1, "promotion refuses it"
