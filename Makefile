@@ -77,10 +77,12 @@ $(STAMPS)/venv:
 	  || { echo "Python's venv module is incomplete: on Debian run 'apt-get install python3-venv'." >&2; exit 1; }
 	@mkdir -p $(STAMPS) && touch $@
 
+# pip compiles one file after another, all cores do it afterwards. What was written for other Pythons does not compile.
 $(STAMPS)/server: requirements/server.txt requirements/no-deps.txt pyproject.toml $(STAMPS)/venv
 	@echo "Installing server packages into $(VENV) (once, some minutes) ..."
-	@$(PIP) -r requirements/server.txt
+	@$(PIP) --no-compile -r requirements/server.txt
 	@$(PIP) --no-deps -r requirements/no-deps.txt
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 

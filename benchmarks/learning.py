@@ -159,10 +159,13 @@ def _once(plan: Plan, strategy: str, seed: int, size: int, chosen: Sequence[Case
 
 def _settings(plan: Plan) -> dict[str, Any]:
     """What two runs must have in common to stand in one table."""
-    options = {name: getattr(plan.options, name) for name in ("steps", "batch", "planes_per_case", "replay_planes")}
+    names = ("steps", "batch", "planes_per_case", "replay_planes", "replay_weight", "back")
     return {
-        "model": file_hash(MODEL / "model.safetensors"), "held_out": plan.held_out, "pool": plan.pool, **options
-    }  # fmt: skip
+        "model": file_hash(MODEL / "model.safetensors"),
+        "held_out": plan.held_out,
+        "pool": plan.pool,
+        **{name: getattr(plan.options, name) for name in names},
+    }
 
 
 def measure(plan: Plan, seed: int, chosen: Sequence[Case], held_out: Sequence[Case]) -> dict[str, Any]:

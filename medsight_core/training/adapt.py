@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 from torch import nn
 from transformers import set_seed
 
@@ -57,6 +58,7 @@ class AdaptOptions:
     steps, batch, learning_rate, tower_rate: as of `Recipe`. rank: of the adapters.
     language: let the language model learn too; when None, where its answers decide what is there.
     replay_weight: of replayed planes beside 1 for corrected ones, of which a batch has as many.
+    back: share of the way back to the parent's weights that is gone at the end, against forgetting (Wortsman 2022).
     planes_per_case, replay_planes: how many planes are cut, of each case and of all replayed images together.
     version: what the new model calls itself; as its parent when empty.
     """
@@ -71,9 +73,10 @@ class AdaptOptions:
     tower_rate: float = 1.0
     rank: int = 4
     language: bool | None = None
-    replay_weight: float = 1.0
+    replay_weight: float = 2.0
+    back: float = 0.1
     planes_per_case: int = 20
-    replay_planes: int = 60
+    replay_planes: int = 180
     precision: str = "auto"
     seed: int = 0
     version: str = ""
@@ -315,9 +318,14 @@ def _train(
         task, recipe, folder, data, data, collate_taught, watch.begin,
         lambda step, steps, last: watch.step(step, steps, int(step * options.batch * share), last),
     )  # fmt: skip
-    learned = sum(parameter.numel() for parameter in task.parameters() if parameter.requires_grad)
+    learning = [parameter for parameter in task.parameters() if parameter.requires_grad]
+    learned = sum(parameter.numel() for parameter in learning)
     whole = sum(parameter.numel() for parameter in task.parameters())
+    before = [parameter.detach().clone() for parameter in learning]
     trainer.train()
+    with torch.no_grad():
+        for parameter, was in zip(learning, before):
+            parameter.lerp_(was.to(parameter), options.back)
     task.finish()
     fold_lora(model)
     names = tuple(sorted({name for plane in planes for name in (*plane.masks, *plane.absent)}))

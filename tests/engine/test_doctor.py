@@ -13,6 +13,7 @@ import pytest
 import torch
 from tiny_model import tiny_config
 
+from medsight_core.engine import doctor
 from medsight_core.engine.doctor import (
     VOLUME_BYTES,
     examine,
@@ -40,6 +41,22 @@ def machine(free: float, *gpus: float) -> Machine:
 
 def steady(config: MedSightConfig, device: str, dtype: torch.dtype) -> Speed:
     return SPEED
+
+
+@pytest.fixture(scope="module", autouse=True)
+def counted():
+    """`costs_of`, which takes seconds for the 8B model: each configuration is gone through once."""
+    known: dict[str, Costs] = {}
+
+    def once(config: MedSightConfig) -> Costs:
+        key = config.to_json_string(use_diff=False)
+        if key not in known:
+            known[key] = costs_of(config)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(doctor, "costs_of", once)
+        yield once
 
 
 @pytest.fixture(scope="module")
@@ -100,18 +117,18 @@ def test_loading_for_a_gpu_passes_through_main_memory(official):
     )
 
 
-def test_memory_is_weights_prompt_and_masks():
-    costs = costs_of(tiny_config())
+def test_memory_is_weights_prompt_and_masks(counted):
+    costs = counted(tiny_config())
     # 32 x 32 masks: thirty-two planes of them are decoded at once.
     prompt, masks = (costs.cache_per_token + costs.states_per_token) * 2048, costs.mask_maps * 32
     assert memory_needed(costs, tiny_config(), 1000, 2) == (1000 + prompt + masks) * 2
-    official = costs_of(MedSightConfig())
+    official = counted(MedSightConfig())
     prompt = (official.cache_per_token + official.states_per_token) * 5 * 660  # five planes are asked at once
     assert memory_needed(official, MedSightConfig(), 0, 2) == (prompt + official.mask_maps) * 2
 
 
-def test_memory_in_few_bits_is_small_layers_and_the_rest():
-    costs, official = costs_of(tiny_config()), costs_of(MedSightConfig())
+def test_memory_in_few_bits_is_small_layers_and_the_rest(counted):
+    costs, official = counted(tiny_config()), counted(MedSightConfig())
     prompt, masks = (costs.cache_per_token + costs.states_per_token) * 2048, costs.mask_maps * 32
     rest = costs.language_parameters - costs.small_parameters
     parameters = costs.language_parameters + 1000
@@ -147,7 +164,7 @@ def test_speed_is_measured_where_it_will_run(tiny_model_dir):
     assert asked == [("cuda:0", torch.float32), ("cpu", torch.float32)]  # the tiny model is stored in float32
 
 
-def test_a_folder_is_judged_by_its_headers(tmp_path):
+def test_a_folder_is_judged_by_its_headers(counted, tmp_path):
     MedSightConfig(dtype="bfloat16").save_pretrained(tmp_path)
     numbers = 8_644_966_646
     entry = {"dtype": "BF16", "shape": [numbers], "data_offsets": [0, 2 * numbers]}
@@ -159,9 +176,8 @@ def test_a_folder_is_judged_by_its_headers(tmp_path):
     found = examine_folder(tmp_path, machine(64), steady)
     assert found.parameters == numbers
     assert found.stored == torch.bfloat16
-    assert (
-        found.places[-1].needs == memory_needed(costs_of(MedSightConfig()), MedSightConfig(), numbers, 4) + VOLUME_BYTES
-    )
+    needs = memory_needed(counted(MedSightConfig()), MedSightConfig(), numbers, 4)
+    assert found.places[-1].needs == needs + VOLUME_BYTES
     assert psutil.Process().memory_info().rss - before < GB
     assert time.monotonic() - begin < 60
 
