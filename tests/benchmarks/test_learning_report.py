@@ -10,7 +10,9 @@ import pytest
 from benchmarks.learning_report import plot, read_rows, report
 from medsight_core.errors import InputError
 
-SETTINGS = {"steps": 60, "batch": 8, "planes_per_case": 20, "replay_planes": 30, "pool": 80}
+SETTINGS = {
+    "steps": 60, "batch": 8, "planes_per_case": 20, "replay_planes": 30, "replay_weight": 2.0, "back": 0.1, "pool": 80,
+}  # fmt: skip
 
 
 def write(folder, name: str, dice: list[float], reference: float = 0.7) -> None:
@@ -37,6 +39,7 @@ def test_the_table_and_the_plot(tmp_path):
     rows = read_rows(tmp_path)
     text = report(rows)
     assert "abc; 1 thread of a processor, shared with other work. 60 steps of 8 planes" in text
+    assert "30 replayed planes that count 2 times, 10% of the way back to the parent's weights at the end." in text
     assert "reaches a Dice of 0.100 on the held-out cases and 0.700 on the reference set." in text
     assert "**Not run**, for want of time: 42 of 48 trainings (4 sizes, 4 strategies, 3 seeds)." in text
     assert "Measured, one figure a seed: +0.700; +0.000; 2.0 minutes on 1 thread, and 0.5 each time" in text

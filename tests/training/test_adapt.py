@@ -97,6 +97,17 @@ def test_the_language_model_learns_where_it_decides_what_is_there(cases, tmp_pat
     assert changed == {"perceiver", "vision", "language", "text_to_image"}
 
 
+def test_all_the_way_back_is_the_parent(cases, tmp_path):
+    parent = save_tiny_model(tmp_path / "parent")  # its language model learns too
+    before = load_file(parent / "model.safetensors")
+    far = {}
+    for back in (0.0, 0.5, 1.0):
+        options = replace(QUICK, language=None, steps=2, back=back)
+        after = load_file(adapt(parent, cases[:3], tmp_path / f"{back}", options).folder / "model.safetensors")
+        far[back] = sum(float((after[name] - before[name]).abs().sum()) for name in before)
+    assert far[0.0] > far[0.5] > far[1.0] == 0
+
+
 def test_the_same_cases_are_held_out_when_more_come(parent, cases, tmp_path):
     few = adapt(parent, cases[:5], tmp_path / "few", replace(QUICK, steps=1))
     more = adapt(parent, cases, tmp_path / "more", replace(QUICK, steps=1))
