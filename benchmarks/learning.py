@@ -75,7 +75,7 @@ class Plan:
     sizes: Sequence[int] = SIZES
     strategies: Sequence[str] = STRATEGIES
     seeds: Sequence[int] = SEEDS
-    held_out: int = 20
+    held_out: int = 40
     pool: int = 80
     options: AdaptOptions = field(default_factory=AdaptOptions)
 
