@@ -62,9 +62,9 @@ def report(rows: Sequence[Row]) -> str:
         "",
         f"{_all(rows, 'commit')}; {_all(rows, 'machine')}, shared with other work. {settings['steps']} steps of "
         f"{settings['batch']} planes, {settings['planes_per_case']} planes a case, {settings['replay_planes']} "
-        f"replayed planes that count {settings['replay_weight']:g} times, {settings['back']:.0%} of the way back to the "
-        f"parent's weights at the end. {len(start['dice'])} held-out cases, which played no part when these defaults "
-        f"were chosen; {len(start['reference'])} requests of the reference set. A strategy chooses from "
+        f"replayed planes that count {settings['replay_weight']:g} times, {settings['back']:.0%} of the way back to "
+        f"the parent's weights at the end. {len(start['dice'])} held-out cases, which played no part when these "
+        f"defaults were chosen; {len(start['reference'])} requests of the reference set. A strategy chooses from "
         f"{settings['pool']} images, drawn anew for each seed, by what the model as it is sees in them.",
         "",
         *_left_out(rows),
