@@ -36,7 +36,7 @@ def test_the_order_of_cases_is_always_the_same(data):
 
 def test_too_few_images_are_told(data, tmp_path):
     (tmp_path / "work" / "sets").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"' has 6 images: 35 are needed\.$"):
+    with pytest.raises(InputError, match=r"' has 6 images: 55 are needed\.$"):
         learning.run(Plan(data, tmp_path / "work", tmp_path, sizes=(5,)))
 
 
